@@ -1,0 +1,44 @@
+# Every target sets up what it needs: python3 (3.11+) and a package registry are enough.
+PY := .venv/bin/python
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench chaos clean lock
+
+help:  ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
+
+.venv/ready: requirements.lock pyproject.toml
+	python3 -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: .venv/ready  ## See the whole loop on real images (or: make demo DATA=DIR PROJECT=NAME)
+	@$(BIN)/labelloop demo $(if $(DATA),--data-set '$(DATA)') $(if $(PROJECT),--project '$(PROJECT)')
+
+up: .venv/ready  ## Start the stack here and stay with it (Ctrl-C stops it)
+	@$(BIN)/labelloop up
+
+test: .venv/ready  ## Run all tests but the slow ones, against a real Kafka and a real ClickHouse
+	$(BIN)/pytest -m 'not slow'
+
+check: .venv/ready  ## Lint, types, layers, schema compatibility
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/labelloop schemas check
+
+bench: .venv/ready  ## Throughput beside plain Kafka and stock Faust; writes bench/results/items.json
+	$(PY) -m bench.items
+
+chaos: .venv/ready  ## The slow crash tests
+	$(BIN)/pytest -m slow
+
+clean:  ## Remove the environment, the local stack's data and caches
+	rm -rf .venv .labelloop .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/results
+
+lock:  ## Pin all requirements with hashes (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+		--extra dev pyproject.toml --output-file requirements.lock
