@@ -1,0 +1,1 @@
+"""labelloop: the streaming backbone of a data-annotation feedback loop."""

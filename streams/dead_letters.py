@@ -1,0 +1,61 @@
+"""What a dead letter says: where the record lies, why it cannot be processed, and its bytes.
+
+Above `MAX_CARRIED_BYTES` only the hash and the first bytes are carried: the original stays in its topic.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from streams import codec
+from streams.errors import Reason
+
+MAX_CARRIED_BYTES = 1024 * 1024
+_HEAD_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One record that could not be processed.
+
+    Args:
+        consumer: Who refused it: `items`, `sink`.
+        topic: Full name of the topic it lies in.
+        partition: Partition there.
+        offset: Offset there.
+        log_time: The record's timestamp, ms since 1970 UTC.
+        key: The record's key.
+        value: The record's bytes.
+        reason: Code of the failure.
+        detail: What is wrong and the remedy; for a bug the traceback.
+    """
+
+    consumer: str
+    topic: str
+    partition: int
+    offset: int
+    log_time: int
+    key: bytes | None
+    value: bytes | None
+    reason: Reason
+    detail: str
+
+    def encode(self) -> bytes:
+        """Return the record for the dead-letter topic."""
+        value = self.value or b""
+        return codec.encode(
+            "dead_letters",
+            {
+                "consumer": self.consumer,
+                "topic": self.topic,
+                "partition": self.partition,
+                "offset": self.offset,
+                "log_time": self.log_time,
+                "reason": self.reason,
+                "detail": self.detail,
+                "key": self.key,
+                "value": value if len(value) <= MAX_CARRIED_BYTES else None,
+                "value_head": value[:_HEAD_BYTES],
+                "value_bytes": len(value),
+                "value_sha256": sha256(value).hexdigest(),
+            },
+        )

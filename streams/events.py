@@ -1,0 +1,253 @@
+"""Facts as the rest of the code sees them: their types, their deterministic ids, and what makes one valid.
+
+The types mirror `schemas/*.avsc`, where every field's unit and meaning is written.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any, TypedDict
+from uuid import UUID, uuid5
+
+import orjson
+
+from streams.errors import Poison
+
+MAX_AHEAD_MS = 5 * 60_000
+"""How far `occurred_at` may lie after the log's timestamp, milliseconds."""
+
+NAMESPACE = UUID("6f1d3a0e-2c4b-5d6e-8f70-91a2b3c4d5e6")
+"""Namespace of all derived event ids; part of the contract, never to change."""
+
+ACTOR_KINDS = ("annotator", "reviewer", "lead", "model", "system")
+ROLES = ("annotator", "reviewer", "lead")
+VERDICTS = ("corrected", "confirmed", "rejected", "unsure", "undone")
+GOLD_USES = ("evaluation", "truth", "fixed")
+CLAIM_ACTIONS = ("claim", "renew", "release", "skip")
+VALUE_KINDS = ("choice", "choices", "number", "text", "spans", "boxes", "polygons", "tracks")
+
+
+class Actor(TypedDict):
+    """Who acted."""
+
+    id: str
+    kind: str
+
+
+class Value(TypedDict):
+    """A label value; `kind` names the field that is set."""
+
+    kind: str
+    choice: str | None
+    choices: list[str] | None
+    number: float | None
+    text: str | None
+    spans: list[dict[str, Any]] | None
+    boxes: list[dict[str, Any]] | None
+    polygons: list[dict[str, Any]] | None
+    tracks: list[dict[str, Any]] | None
+
+
+Event = dict[str, Any]
+"""A fact as decoded: the envelope's fields and those of its kind."""
+
+_NO_VALUE = dict.fromkeys(VALUE_KINDS)
+
+
+def value_of(kind: str, content: object) -> Value:
+    """Return the label value of `kind` that holds `content`."""
+    return {**_NO_VALUE, "kind": kind, kind: content}  # type: ignore[typeddict-item]
+
+
+def choice(label: str) -> Value:
+    """Return the value of one class."""
+    return value_of("choice", label)
+
+
+def content_of(value: Mapping[str, Any]) -> Any:
+    """Return what a value holds: the field that its kind names."""
+    return value[value["kind"]]
+
+
+def event_id(*parts: object) -> str:
+    """Return the id derived from `parts`: equal parts, equal id; the order of a mapping's keys does not count."""
+    return str(uuid5(NAMESPACE, orjson.dumps(parts, option=orjson.OPT_SORT_KEYS).decode()))
+
+
+def digest(event: Event) -> str:
+    """Return a short hash of an event's content, the same for every copy of it.
+
+    Fields that are unset do not count: a later schema may add some, and a copy sent again must still be a copy.
+    """
+    content = {name: value for name, value in event.items() if value}
+    return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+
+
+def validate(name: str, event: Event, log_time: int | None) -> None:
+    """Check a fact of topic `name` against the contract.
+
+    Args:
+        name: Topic's name in the catalogue.
+        event: The fact as decoded.
+        log_time: The log's timestamp in ms; None before it is sent.
+
+    Raises:
+        Poison: `invalid`, with the field, what is wrong and the remedy.
+    """
+    _text("event_id", event["event_id"], 200)
+    if name != "ticks":
+        _text("project", event["project"], 200)
+    if name not in ("projects", "ticks"):
+        _text("item_id", event["item_id"], 500)
+    actor = event["actor"]
+    _text("actor.id", actor["id"], 200)
+    _one_of("actor.kind", actor["kind"], ACTOR_KINDS)
+    occurred_at = event["occurred_at"]
+    if occurred_at is not None:
+        if occurred_at < 0:
+            raise Poison("invalid", f"occurred_at is {occurred_at}: give milliseconds since 1970-01-01 UTC")
+        if log_time is not None and occurred_at > log_time + MAX_AHEAD_MS:
+            raise Poison(
+                "invalid",
+                f"occurred_at {occurred_at} is {(occurred_at - log_time) // 1000} s after the log's timestamp: "
+                "set the tool's clock, or give UTC milliseconds",
+            )
+    check = _CHECKS.get(name)
+    if check is not None:
+        check(event)
+
+
+def _text(field: str, text: str, limit: int) -> None:
+    if not 0 < len(text) <= limit:
+        raise Poison("invalid", f"{field} has {len(text)} characters: give 1 to {limit}")
+
+
+def _one_of(field: str, text: str, allowed: tuple[str, ...]) -> None:
+    if text not in allowed:
+        raise Poison("invalid", f"{field} is {text!r}: use one of {', '.join(allowed)}")
+
+
+def _share(field: str, number: float | None) -> None:
+    if number is not None and not 0 <= number <= 1:
+        raise Poison("invalid", f"{field} is {number}: give a number from 0 to 1")
+
+
+def check_value(field: str, value: Mapping[str, Any]) -> None:
+    """Check a label value.
+
+    Raises:
+        Poison: `invalid`.
+    """
+    kind = value["kind"]
+    if kind == "choice":  # the common one first
+        _text(f"{field}.choice", value["choice"] or "", 500)
+        return
+    _one_of(f"{field}.kind", kind, VALUE_KINDS)
+    content = value[kind]
+    if content is None:
+        raise Poison("invalid", f"{field}.{kind} is missing: set the field that kind names")
+    if kind == "number" and not math.isfinite(content):
+        raise Poison("invalid", f"{field}.number is {content}: give a finite number")
+    if kind == "choices" and len({*content}) != len(content):
+        raise Poison("invalid", f"{field}.choices names a class twice: give a set")
+    if kind == "spans":
+        for span in content:
+            if not 0 <= span["start"] < span["end"]:
+                raise Poison(
+                    "invalid", f"{field}: span {span['start']}-{span['end']}: start at 0 or later, end after the start"
+                )
+    if kind in ("boxes", "polygons", "tracks") and not all(map(math.isfinite, _numbers(content))):
+        raise Poison("invalid", f"{field}.{kind} holds a number that is not finite")
+    if kind == "polygons" and any(len(polygon["points"]) < 3 for polygon in content):
+        raise Poison("invalid", f"{field}: a polygon needs at least 3 points")
+
+
+def _numbers(part: Any) -> list[float]:
+    if isinstance(part, float):
+        return [part]
+    parts = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return [number for inner in parts for number in _numbers(inner)]
+
+
+def _label(event: Event) -> None:
+    if event["value"] is not None:
+        check_value("value", event["value"])
+    elif not event["retracted"]:
+        raise Poison("invalid", "value is missing: give a value, or retracted=true to take the label back")
+    duration = event["duration_ms"]
+    if duration is not None and duration < 0:
+        raise Poison("invalid", f"duration_ms is {duration}: give milliseconds from 0")
+
+
+def _flag(event: Event) -> None:
+    _text("kind", event["kind"], 200)
+    _share("severity", event["severity"])
+
+
+def _comment(event: Event) -> None:
+    _text("thread", event["thread"], 200)
+
+
+def _correction(event: Event) -> None:
+    verdict = event["verdict"]
+    _one_of("verdict", verdict, VERDICTS)
+    if verdict in ("corrected", "confirmed"):
+        if event["value"] is None:
+            raise Poison("invalid", f"value is missing: a verdict {verdict} names the right answer")
+        check_value("value", event["value"])
+    elif event["value"] is not None:
+        raise Poison("invalid", f"a verdict {verdict} carries no value: leave it out, or send corrected")
+    if (verdict == "undone") != (event["undoes"] is not None):
+        raise Poison("invalid", "undoes names the verdict that is taken back: set it for undone, and only there")
+
+
+def _prediction(event: Event) -> None:
+    _text("model_version", event["model_version"], 200)
+    for label, probability in event["probabilities"].items():
+        _share(f"probabilities[{label!r}]", probability)
+    _share("novelty", event["novelty"])
+    if event["value"] is not None:
+        check_value("value", event["value"])
+    elif not event["probabilities"]:
+        raise Poison("invalid", "a prediction needs a value or probabilities")
+
+
+def _gold(event: Event) -> None:
+    _one_of("use", event["use"], GOLD_USES)
+    check_value("value", event["value"])
+
+
+def _claim(event: Event) -> None:
+    _one_of("action", event["action"], CLAIM_ACTIONS)
+    lease = event["lease_ms"]
+    if lease is not None and not 0 < lease <= 7 * 86_400_000:
+        raise Poison("invalid", f"lease_ms is {lease}: give 1 ms to 7 days")
+
+
+def _project(event: Event) -> None:
+    classes, members, policy = event["classes"], event["members"], event["policy"]
+    if classes is not None and (len({*classes}) != len(classes) or "" in classes):
+        raise Poison("invalid", "classes names one twice or an empty one: give each class once, in order")
+    for actor, role in (members or {}).items():
+        _one_of(f"members[{actor!r}]", role, ROLES)
+    if policy is not None:
+        _one_of("policy.shown", policy["shown"], ("majority", "posterior", "imported"))
+        if not 0 <= policy["p2"] <= policy["p1"] <= policy["p0"] <= 1:
+            raise Poison("invalid", "policy thresholds must fall from p0 to p2 and lie from 0 to 1")
+        if not 0 < policy["annotator_accuracy"] < 1:
+            raise Poison("invalid", "policy.annotator_accuracy must lie between 0 and 1")
+        _share("policy.resolve_confidence", policy["resolve_confidence"])
+        if not math.isfinite(policy["ageing_per_day"]) or policy["ageing_per_day"] < 0 or policy["lease_ms"] <= 0:
+            raise Poison("invalid", "policy.ageing_per_day must be 0 or more and policy.lease_ms above 0")
+
+
+_CHECKS: dict[str, Callable[[Event], None]] = {
+    "labels": _label,
+    "flags": _flag,
+    "comments": _comment,
+    "corrections": _correction,
+    "predictions": _prediction,
+    "gold": _gold,
+    "claims": _claim,
+    "projects": _project,
+}
