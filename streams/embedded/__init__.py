@@ -1,0 +1,1 @@
+"""The embedded broker and ClickHouse, and the supervisor of `labelloop up`."""

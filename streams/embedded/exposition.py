@@ -1,0 +1,48 @@
+"""The metrics page: the workers' values added up, and the supervisor's own."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Metric, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from streams import metrics
+from streams.embedded.ports import LOCALHOST
+from streams.errors import LabelloopError
+from streams.query.lag import lag
+from streams.settings import Settings
+
+
+class _Lag(Collector):
+    """Asks for the lag when somebody reads the page, so that it is never old and costs nothing unread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def describe(self) -> Iterable[Metric]:
+        return metrics.LAG.describe()
+
+    def collect(self) -> Iterable[Metric]:
+        metrics.LAG.clear()
+        try:
+            for entry in lag(self._settings):
+                metrics.LAG.labels(entry.group, entry.topic).set(entry.records)
+        except LabelloopError:
+            pass  # no number is better than an old one while the broker is away; PROCESS_UP tells that it is
+        return metrics.LAG.collect()
+
+
+def serve(port: int, directory: Path, settings: Settings) -> None:
+    """Serve the metrics page on a port of this machine, in a thread that ends with the process.
+
+    Args:
+        port: The port.
+        directory: Where the workers leave their values, their `PROMETHEUS_MULTIPROC_DIR`.
+        settings: Where the servers are.
+    """
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(directory))  # type: ignore[no-untyped-call]
+    for collector in (metrics.PROCESS_UP, metrics.RESTARTS, _Lag(settings)):
+        registry.register(collector)
+    start_http_server(port, LOCALHOST, registry)
