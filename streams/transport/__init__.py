@@ -1,0 +1,1 @@
+"""Faust run in batches: one fenced Kafka transaction holds outputs, changelog, dead letters and offsets."""

@@ -1,0 +1,122 @@
+"""A Faust app around one handler: several co-partitioned source topics, one state table, one agent."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, cast
+
+import faust
+from confluent_kafka import KafkaException
+from mode.supervisors import CrashingSupervisor
+
+from streams.errors import LabelloopError, NotNow
+from streams.settings import Settings
+from streams.transport import driver  # noqa: F401 - registers batch://
+from streams.transport.base import BatchApp
+from streams.transport.batch import Handler
+from streams.transport.consumer import Consumer
+from streams.transport.guards import STOP, leave
+from streams.transport.positions import Delivery
+from streams.transport.producer import MAX_MESSAGE_BYTES, Producer
+from streams.transport.runner import Runner, TooManyBugs
+from streams.transport.table import BatchTable
+
+SESSION_TIMEOUT_S = 10.0
+"""How long a silent worker keeps its partitions: also how long a restarted one waits after `kill -9`."""
+
+log = logging.getLogger("labelloop.transport")
+
+
+class _BatchSchema(faust.Schema[Any, Any]):
+    """The value is a delivery already: nothing to decode."""
+
+    def loads_key(self, app: Any, message: Any, **kwargs: Any) -> None:
+        return None
+
+    def loads_value(self, app: Any, message: Any, **kwargs: Any) -> Any:
+        return message.value
+
+
+def create_app(
+    settings: Settings,
+    name: str,
+    sources: Sequence[str],
+    handler: Handler,
+    *,
+    slot: int,
+    table: str = "state",
+    session_timeout_s: float = SESSION_TIMEOUT_S,
+) -> faust.App:
+    """Return the app that feeds `handler` and writes its effects.
+
+    Args:
+        settings: Where the servers are.
+        name: The processor: its group is `<prefix>.<name>`, its changelog `<prefix>.<name>-<table>-changelog`.
+        sources: Catalogue names of the source topics, all with the same partition count.
+        handler: Turns a batch into effects.
+        slot: Place among the workers: a restart in the same slot fences what its predecessor left open.
+        table: Name of the state table.
+        session_timeout_s: Seconds of silence after which the group gives the partitions to others.
+    """
+    datadir = settings.home / "state" / f"{settings.prefix}.{name}-{slot}"
+    datadir.mkdir(parents=True, exist_ok=True)
+    app = BatchApp(
+        settings.topic(name),
+        broker=f"batch://{settings.kafka.replace(',', ';batch://')}",
+        store="memory://" if settings.store == "memory" else "rocksdb://",
+        datadir=str(datadir),
+        Table=BatchTable,
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.replication,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        table_standby_replicas=0,
+        web_enabled=False,
+        stream_wait_empty=True,
+        stream_recovery_delay=0.0,
+        worker_redirect_stdouts=False,
+        broker_session_timeout=session_timeout_s,
+        broker_heartbeat_interval=session_timeout_s / 5,
+        consumer_max_fetch_size=MAX_MESSAGE_BYTES,
+        consumer_auto_offset_reset="earliest",
+    )
+    app.processor, app.transactional_id = name, f"{settings.topic(name)}-{slot}"
+    app.needed_topics = (*sources, f"{name}-{table}-changelog", "dead-letters")
+    source = app.topic(*map(settings.topic, sources), schema=_BatchSchema(), partitions=settings.partitions)
+    state = cast(BatchTable, app.Table(table, partitions=settings.partitions, key_type=bytes))
+    runner = Runner(name, handler, state, settings.topic("dead-letters"))
+
+    async def handle(stream: Any) -> None:
+        async for delivery in stream:
+            await asyncio.sleep(0)  # or else the queue is emptied before the commit timer gets its turn
+            consumer = cast(Consumer, app.consumer)
+            await consumer.committer.free.wait()
+            if consumer.begin(delivery):
+                _handle(runner, consumer, cast(Producer, app.producer), delivery)
+
+    app.agent(source, name=name, supervisor_strategy=CrashingSupervisor)(handle)
+    return app
+
+
+def _handle(runner: Runner, consumer: Consumer, producer: Producer, delivery: Delivery) -> None:
+    """Handle one batch; without a pause for the event loop, so that no commit falls into it."""
+    try:
+        prepared = runner.prepare(delivery)
+    except NotNow as error:
+        consumer.give_up(f"a server is away: {error}")
+    except MemoryError:
+        consumer.give_up("out of memory")
+    except LabelloopError as error:
+        consumer.give_up(str(error), STOP)
+    except TooManyBugs:
+        consumer.give_up("too many records fail by a bug: the dead letters so far have their tracebacks", STOP)
+    except Exception:
+        batch = delivery.batch
+        log.exception("%s-%s, a batch from %s to %s", batch.topic, batch.partition, batch.first, batch.end)
+        consumer.fail(delivery)
+    consumer.check_alive()  # the handler may have been frozen for long
+    try:
+        runner.write(delivery, prepared, producer)
+    except KafkaException as error:
+        leave(f"the transaction takes no record: {error.args[0].str()}")
+    consumer.end(delivery)

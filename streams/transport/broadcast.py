@@ -1,0 +1,79 @@
+"""A topic that every worker reads whole, beside Faust and without a group.
+
+What a fact may do is judged by its project's history as of the fact's log time. So before a batch is handled the
+broadcast topic is read up to its present end: whatever has an earlier log time than the batch is there by then.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from streams.errors import NotNow
+
+_TIMEOUT_S = 8.0
+
+_log = logging.getLogger("labelloop.kafka")
+_log.addHandler(logging.NullHandler())  # a command that finds no broker says so itself, in one line
+
+
+class Broadcast:
+    """Reads one partition of one topic, from its beginning, on demand.
+
+    Args:
+        servers: Bootstrap servers.
+        topic: Full name of a topic of one partition.
+        apply: Called with value and log time (ms) of each record, in order.
+    """
+
+    def __init__(self, servers: str, topic: str, apply: Callable[[bytes | None, int], None]) -> None:
+        self._apply = apply
+        self._partition = TopicPartition(topic, 0, OFFSET_BEGINNING)
+        self._position = 0
+        self._known_until = -1
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": servers,
+                "group.id": "broadcast",  # asked for by the client; nothing is committed and no group is joined
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "fetch.wait.max.ms": 10,
+                "allow.auto.create.topics": False,
+            },
+            logger=_log,
+        )
+        self._consumer.assign([self._partition])
+
+    def read_until(self, log_time: int) -> None:
+        """Apply every record of the topic that the log got up to `log_time`, ms.
+
+        Raises:
+            NotNow: the broker does not answer.
+        """
+        if log_time <= self._known_until:
+            return
+        try:
+            _, end = self._consumer.get_watermark_offsets(self._partition, timeout=_TIMEOUT_S, cached=False)
+        except KafkaException as error:
+            raise NotNow(f"{self._partition.topic}: {error}") from error
+        limit = time.monotonic() + _TIMEOUT_S
+        while self._position < end:
+            if time.monotonic() > limit:
+                raise NotNow(f"{self._partition.topic}: offset {end} did not come in {_TIMEOUT_S} s")
+            for message in self._consumer.consume(1000, timeout=0.02):
+                failure = message.error()
+                if failure is None:
+                    offset = message.offset() or 0
+                    self._apply(message.value(), message.timestamp()[1])
+                    self._position = offset + 1
+                elif failure.code() == KafkaError._PARTITION_EOF:
+                    self._position = max(self._position, message.offset() or 0)
+                elif not failure.retriable():
+                    raise NotNow(f"{self._partition.topic}: {failure}")
+        self._known_until = log_time
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._consumer.close()

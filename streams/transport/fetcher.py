@@ -1,0 +1,87 @@
+"""Faust's consumer thread over aiokafka: group membership, heartbeats and fetching, all read_committed."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, cast
+
+from faust.transport.drivers import aiokafka as driver
+
+FETCH_WAIT_MS = 250  # Faust has 1,500: the first fetch after a recovery would wait that long
+
+LEAVE_LIMIT_S = 2.0
+
+
+class Fetched(dict[Any, Any]):
+    """Records by partition, and how far each position moved: control records move it too."""
+
+    moved: Mapping[Any, tuple[int, int]] = {}
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Knows when the group last heard of this worker, and as whom."""
+
+    alive = 0.0
+    """When the last answered heartbeat was sent, monotonic seconds."""
+
+    member = (-1, "")
+    """Generation and member id of the present assignment."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+    async def on_start(self) -> None:
+        """Connect, and note each answered heartbeat."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator
+        heartbeat = coordinator._do_heartbeat
+
+        async def noted() -> Any:
+            sent = time.monotonic()
+            cast(Any, self.consumer).committer.check_handler()  # this thread goes on while the main one is in a handler
+            answered = await heartbeat()
+            if answered:
+                self.alive = sent
+            return answered
+
+        coordinator._do_heartbeat = noted
+
+    async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
+        """Keep who we are: aiokafka resets its own copy as soon as it is thrown out of the group."""
+        self.alive = time.monotonic()
+        self.member = generation_id, self._ensure_consumer()._coordinator.member_id
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def leave_group(self) -> None:
+        """Give the partitions back at once, from another thread; else they would wait for the session's end."""
+        leaving = asyncio.run_coroutine_threadsafe(
+            self._ensure_consumer()._coordinator._maybe_leave_group(), self.thread_loop
+        )
+        with suppress(Exception):  # a courtesy: the process ends either way
+            leaving.result(LEAVE_LIMIT_S)
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: Any, timeout: Any = None, max_records: Any = None
+    ) -> Any:
+        assignment, before = _positions(consumer, active_partitions)
+        records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        now, after = _positions(consumer, active_partitions)
+        if assignment is None or now is not assignment:
+            return {}  # rebalanced meanwhile: read again by the new owner
+        fetched = Fetched(records)
+        fetched.moved = {tp: (before[tp], position) for tp, position in after.items() if tp in before}
+        return fetched
+
+
+def _positions(consumer: Any, partitions: Any) -> tuple[Any, dict[Any, int]]:
+    """Return the assignment, None without one, and the valid positions of `partitions`."""
+    subscription = consumer._subscription.subscription
+    assignment = subscription and subscription.assignment
+    if not assignment:
+        return None, {}
+    states = ((tp, assignment.state_value(tp)) for tp in partitions or () if tp in assignment.tps)
+    return assignment, {tp: state.position for tp, state in states if state.has_valid_position}

@@ -1,0 +1,64 @@
+"""When a worker must not go on: the ways out, and the limits that lead there."""
+
+import logging
+import os
+import sys
+from collections import deque
+from typing import NoReturn
+
+RESTART = 70
+"""Exit status: the process can not go on, its successor can."""
+
+STOP = 78
+"""Exit status: starting again would not help; a person has to look."""
+
+log = logging.getLogger("labelloop.transport")
+
+
+def leave(why: str, status: int = RESTART) -> NoReturn:
+    """End the process at once: nothing further may be committed.
+
+    An open transaction is aborted by the next start of this slot, or by its own time limit.
+    """
+    log.critical("%s: exit %s", why, status)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+class BugLimit:
+    """Tells when bugs make dead letters of too many records: then the worker stops rather than drain the topic.
+
+    Args:
+        run: Most records in a row.
+        share: Largest share of the last `window` records.
+        window: Records that are looked back on.
+        floor: Dead letters below which the share says nothing.
+    """
+
+    def __init__(self, run: int = 10, share: float = 0.01, window: int = 1000, floor: int = 10) -> None:
+        self._run, self._share, self._floor = run, share, floor
+        self._in_a_row = 0
+        self._recent: deque[bool] = deque(maxlen=window)
+        self._bugs = 0
+
+    def passed(self, records: int) -> None:
+        """Note records that were handled."""
+        self._in_a_row = 0
+        if not self._bugs:
+            return  # nothing to weigh them against: the common case costs nothing
+        for _ in range(min(records, self._recent.maxlen or 0)):
+            self._add(False)
+
+    def bug(self) -> bool:
+        """Note a record that became a dead letter by a bug; return whether that is too many."""
+        self._in_a_row += 1
+        self._add(True)
+        crowded = self._bugs > self._floor and self._bugs > self._share * len(self._recent)
+        return self._in_a_row > self._run or crowded
+
+    def _add(self, bug: bool) -> None:
+        if len(self._recent) == self._recent.maxlen:
+            self._bugs -= self._recent[0]
+        self._recent.append(bug)
+        self._bugs += bug

@@ -1,0 +1,126 @@
+"""Calls a handler and weighs what comes back: effects ready to be written, a dead letter, or a reason to end.
+
+All that can go wrong by a handler's fault goes wrong in `prepare`, before anything is written: the handler itself,
+rows that are no JSON, records the broker would refuse. So one record of a suspect range either works or becomes a
+dead letter, and nothing of it is half written.
+"""
+
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import Protocol
+
+from streams import metrics
+from streams.dead_letters import DeadLetter
+from streams.errors import LabelloopError, NotNow
+from streams.transport.batch import Effects, Handler, Outgoing
+from streams.transport.guards import BugLimit
+from streams.transport.positions import Delivery
+from streams.transport.table import Encoded, Overlay, PartitionRows, Sink, encode_rows
+
+MAX_RECORD_BYTES = 4 * 1024 * 1024 - 4096
+"""Largest key and value together: what the widest topics take, less what frames it."""
+
+_DETAIL_CHARACTERS = 8000
+
+log = logging.getLogger("labelloop.transport")
+
+
+class TooManyBugs(Exception):
+    """More records fail by a bug than dead letters may hide."""
+
+
+class TableOfRows(Protocol):
+    """The part of the state table that is used here."""
+
+    @property
+    def overlay(self) -> Overlay:
+        """The rows."""
+
+    def write(self, partition: int, rows: Encoded, sink: Sink) -> None:
+        """Write rows and their changelog records."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """Effects of one batch, encoded and checked."""
+
+    rows: Encoded
+    records: list[Outgoing]
+    dead: list[Outgoing]
+    reasons: list[str]
+
+
+class Runner:
+    """Runs one handler.
+
+    Args:
+        name: The processor, for metrics and dead letters.
+        handler: Turns a batch into effects.
+        table: The state table.
+        dead_letters: Full name of the dead-letter topic.
+    """
+
+    def __init__(self, name: str, handler: Handler, table: TableOfRows, dead_letters: str) -> None:
+        self._name, self._handler, self._table, self._dead_letters = name, handler, table, dead_letters
+        self._limit = BugLimit()
+        self._batch_records = metrics.BATCH_RECORDS.labels(name)
+
+    def prepare(self, delivery: Delivery) -> Prepared:
+        """Return the effects of a batch.
+
+        Raises:
+            NotNow: a server is away.
+            LabelloopError: a person has to act.
+            MemoryError: there is too little memory here; no fault of the record.
+            TooManyBugs: the limit of dead letters by a bug is passed.
+            Exception: a bug, met for the first time.
+        """
+        batch = delivery.batch
+        rows = PartitionRows(self._table.overlay, batch.partition, copies=delivery.alone)
+        try:
+            prepared = self._encode(self._handler(batch, rows))
+        except (NotNow, LabelloopError, MemoryError):
+            raise
+        except Exception:
+            if not delivery.alone:
+                raise
+            return self._encode(Effects(dead=[self._bug(delivery)]))
+        self._limit.passed(len(batch))
+        return prepared
+
+    def write(self, delivery: Delivery, prepared: Prepared, sink: Sink) -> None:
+        """Put effects into the open transaction."""
+        batch = delivery.batch
+        self._table.write(batch.partition, prepared.rows, sink)
+        produce = sink.produce
+        for topic, key, value, partition in prepared.records:
+            produce(topic, value, key, partition)
+        for topic, key, value, partition in prepared.dead:
+            produce(topic, value, key, partition)
+        delivery.done = True
+        metrics.RECORDS.labels(self._name, batch.topic).inc(len(batch))
+        self._batch_records.observe(len(batch))
+        for reason in prepared.reasons:
+            metrics.DEAD_LETTERS.labels(self._name, reason).inc()
+
+    def _encode(self, effects: Effects) -> Prepared:
+        rows = encode_rows(effects.rows)
+        for key, (_, raw) in rows.items():
+            if len(key) + len(raw) > MAX_RECORD_BYTES:
+                raise ValueError(f"a state row of {len(raw)} bytes, key {key!r}")
+        for topic, key, value, _ in effects.records:
+            if len(key) + len(value) > MAX_RECORD_BYTES:
+                raise ValueError(f"a record of {len(value)} bytes for {topic}, key {key!r}")
+        dead = [Outgoing(self._dead_letters, letter.key or b"", letter.encode()) for letter in effects.dead]
+        return Prepared(rows, effects.records, dead, [letter.reason for letter in effects.dead])
+
+    def _bug(self, delivery: Delivery) -> DeadLetter:
+        """Return the dead letter of a record at which the handler failed for the second time."""
+        batch, record = delivery.batch, delivery.batch.records[0]
+        log.warning("%s-%s offset %s fails alone too", batch.topic, batch.partition, record.offset)
+        if self._limit.bug():
+            raise TooManyBugs
+        detail = traceback.format_exc()[-_DETAIL_CHARACTERS:]
+        coordinates = (batch.topic, batch.partition, record.offset, record.timestamp)
+        return DeadLetter(self._name, *coordinates, record.key, record.value, "bug", detail)

@@ -1,0 +1,154 @@
+"""Makes the catalogue's topics, and notes what they are in a topic of their own."""
+
+import time
+from collections.abc import Iterable, Mapping
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from streams import codec
+from streams.catalogue import TOPICS
+from streams.errors import LabelloopError, NotNow
+from streams.settings import Settings
+
+_LIMIT_S = 30.0
+
+
+def ensure(settings: Settings) -> None:
+    """Create the topics that are missing and note build and partition count of each in the `catalogue` topic.
+
+    Raises:
+        LabelloopError: a topic has another partition count than the settings say, or the broker does not answer.
+    """
+    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    wanted = {settings.topic(name): topic.partitions or settings.partitions for name, topic in TOPICS.items()}
+    found = _partition_counts(admin, settings)
+    _check_counts(found, wanted)
+    missing = [name for name in TOPICS if settings.topic(name) not in found]
+    if missing:
+        new = [
+            NewTopic(settings.topic(n), wanted[settings.topic(n)], settings.replication, config=TOPICS[n].config())
+            for n in missing
+        ]
+        for name, future in admin.create_topics(new, operation_timeout=_LIMIT_S).items():
+            try:
+                future.result(_LIMIT_S)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was faster
+                    raise LabelloopError(f"topic {name} cannot be created: {error.args[0].str()}") from error
+        _wait_for_leaders(admin, settings, wanted)
+    _note(settings, wanted)
+
+
+def check(settings: Settings, names: Iterable[str]) -> None:
+    """Check that topics exist, with the partition counts the settings say.
+
+    Args:
+        settings: Where the servers are.
+        names: Names in the catalogue.
+
+    Raises:
+        NotNow: the broker does not answer.
+        LabelloopError: a topic is missing, or has another partition count.
+    """
+    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    wanted = {settings.topic(name): TOPICS[name].partitions or settings.partitions for name in names}
+    try:
+        found = _partition_counts(admin, settings)
+    except LabelloopError as error:
+        raise NotNow(str(error)) from error
+    _check_counts(found, wanted)
+    for name in wanted:
+        if name not in found:
+            raise LabelloopError(
+                f"topic {name} does not exist: start the stack with `labelloop up`, it makes the topics"
+            )
+
+
+def builds(settings: Settings) -> dict[str, int]:
+    """Return the build number of each topic, by its name in the catalogue.
+
+    Raises:
+        LabelloopError: the broker does not answer, or the topics were never made.
+    """
+    return {name: int(entry["build"]) for name, entry in _entries(settings).items()}
+
+
+def _partition_counts(admin: AdminClient, settings: Settings) -> dict[str, int]:
+    """Return the partition count of each topic with our prefix."""
+    try:
+        metadata = admin.list_topics(timeout=_LIMIT_S)
+    except KafkaException as error:
+        raise LabelloopError(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
+    mine = {settings.topic(name) for name in TOPICS}
+    return {name: len(topic.partitions) for name, topic in metadata.topics.items() if name in mine}
+
+
+def _check_counts(found: Mapping[str, int], wanted: Mapping[str, int]) -> None:
+    for name, partitions in found.items():
+        if partitions != wanted.get(name, partitions):
+            raise LabelloopError(
+                f"topic {name} has {partitions} partitions, not {wanted[name]}: set LABELLOOP_PARTITIONS to what the "
+                "topics were created with; the count changes only by building all item-keyed topics anew"
+            )
+
+
+def _wait_for_leaders(admin: AdminClient, settings: Settings, wanted: dict[str, int]) -> None:
+    limit = time.monotonic() + _LIMIT_S
+    while time.monotonic() < limit:
+        topics = admin.list_topics(timeout=_LIMIT_S).topics
+        partitions = [p for name in wanted if name in topics for p in topics[name].partitions.values()]
+        if len(partitions) == sum(wanted.values()) and all(p.leader >= 0 for p in partitions):
+            return
+        time.sleep(0.05)
+    raise LabelloopError(f"the topics have no leaders after {_LIMIT_S:.0f} s: look at the broker's log")
+
+
+def _note(settings: Settings, wanted: dict[str, int]) -> None:
+    """Write an entry for each topic that has none."""
+    known = _entries(settings)
+    missing = [name for name in TOPICS if name not in known]
+    if not missing:
+        return
+    producer = Producer(
+        {"bootstrap.servers": settings.kafka, "enable.idempotence": True, "partitioner": "murmur2_random"}
+    )
+    for name in missing:
+        entry = {"topic": name, "build": 1, "partitions": wanted[settings.topic(name)]}
+        producer.produce(settings.topic("catalogue"), codec.encode("catalogue", entry), name.encode())
+    if producer.flush(_LIMIT_S):
+        raise LabelloopError(f"Kafka at {settings.kafka} did not take the catalogue's entries in {_LIMIT_S:.0f} s")
+
+
+def _entries(settings: Settings) -> dict[str, codec.Record]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "group.id": settings.topic("catalogue-reader"),
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 10,
+        }
+    )
+    entries: dict[str, codec.Record] = {}
+    topic = settings.topic("catalogue")
+    try:
+        # asked first: a consumer waits half a minute before it reports a topic as unknown
+        if consumer.list_topics(topic, timeout=_LIMIT_S).topics[topic].error is not None:
+            raise LabelloopError("the topics were never made: start the stack with `labelloop up`")
+        consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+        limit = time.monotonic() + _LIMIT_S
+        while time.monotonic() < limit:
+            for message in consumer.consume(1000, timeout=0.05):
+                error = message.error()
+                if error is None:
+                    entry = codec.decode(message.value())[1]
+                    entries[entry["topic"]] = entry
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    return entries
+    except KafkaException as error:
+        raise LabelloopError(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+    raise LabelloopError(f"Kafka at {settings.kafka} does not answer")
