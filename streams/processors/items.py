@@ -1,0 +1,154 @@
+"""The processor "items": a batch of facts of one partition becomes state rows, snapshots and dead letters.
+
+Pure apart from the rows it is given: no Kafka, no clock. Every record stands alone: what is poison goes to the
+dead-letter topic, its neighbours are folded, and each item is emitted once per batch.
+"""
+
+from collections.abc import Iterable
+from typing import cast
+
+from streams import codec, events
+from streams.catalogue import MAX_FACT_BYTES, TOPICS
+from streams.dead_letters import DeadLetter
+from streams.errors import Poison
+from streams.events import Event
+from streams.keys import item_key, partition_of, project_partition
+from streams.processors.claims import apply_claim
+from streams.processors.item_state import FORMAT, ItemState, fold, new_state
+from streams.processors.snapshots import Snapshot, snapshots
+from streams.projects import Projects, ProjectView
+from streams.transport.batch import Batch, Effects, Outgoing, Record, Row, Rows
+
+CONSUMER = "items"
+
+_RESERVED = {
+    "corrections": "give verdicts",
+    "claims": "claim items",
+}
+
+
+class Items:
+    """Folds batches.
+
+    Args:
+        prefix: First part of every topic's name.
+        partitions: Partitions of every item-keyed topic.
+        projects: Settings of all projects, read up to the batch's log time before each call.
+    """
+
+    def __init__(self, prefix: str, partitions: int, projects: Projects) -> None:
+        self._prefix = prefix
+        self._topics = {name: f"{prefix}.{name}" for name in TOPICS}
+        self._partitions = partitions
+        self._projects = projects
+
+    def handle(self, batch: Batch, rows: Rows) -> Effects:
+        """Return what a batch causes: state rows, snapshots, dead letters.
+
+        Raises:
+            LabelloopError: a state row has another format and must be built again.
+        """
+        topic = batch.topic.removeprefix(f"{self._prefix}.")
+        touched: dict[bytes, ItemState] = {}
+        changed: dict[bytes, ItemState] = {}
+        newest = 0
+        dead: list[DeadLetter] = []
+        for record in batch.records:
+            try:
+                event = self._read(topic, record)
+                key = item_key(event["project"], event["item_id"])
+                if record.key != key:
+                    raise Poison(
+                        "invalid",
+                        f"the record's key is {record.key!r}, not {key!r}: key it by percent-encoded project/item",
+                    )
+                state = touched.get(key) or self._state(key, event, batch.partition, rows)
+                view = self._projects.at(event["project"], record.timestamp)
+                self._authorise(topic, event, view)
+                if topic == "claims":
+                    moved = apply_claim(state["claims"], event, record.timestamp, view.policy.lease_ms)
+                else:
+                    moved = fold(state, topic, event, record.timestamp, len(record.value or b""))
+            except Poison as poison:
+                dead.append(_dead_letter(batch, record, poison))
+                continue
+            touched[key] = state
+            if moved:
+                changed[key] = state
+            newest = max(newest, record.timestamp)
+        return Effects(
+            rows=cast(dict[bytes, Row], changed),
+            records=[out for state in changed.values() for out in self.emit(state, newest)],
+            dead=dead,
+        )
+
+    def emit(self, state: ItemState, log_time: int) -> Iterable[Outgoing]:
+        """Return the records for what changed of an item, scored by its project's settings as of `log_time`."""
+        view = self._projects.at(state["project"], log_time)
+        return [self._outgoing(snapshot, state["project"]) for snapshot in snapshots(state, view)]
+
+    def _outgoing(self, snapshot: Snapshot, project: str) -> Outgoing:
+        partition = project_partition(project, self._partitions) if snapshot.by_project else -1
+        return Outgoing(self._topics[snapshot.topic], snapshot.key, snapshot.value, partition)
+
+    def _read(self, topic: str, record: Record) -> Event:
+        raw = record.value
+        if raw is not None and len(raw) > MAX_FACT_BYTES:
+            raise Poison(
+                "too_large", f"{len(raw)} bytes: a fact has at most {MAX_FACT_BYTES}; send a reference instead"
+            )
+        name, event = codec.decode(raw)
+        if name != topic:
+            raise Poison("invalid", f"a {name} record lies in topic {topic}: publish it to the topic of its schema")
+        events.validate(topic, event, record.timestamp)
+        return event
+
+    def _state(self, key: bytes, event: Event, partition: int, rows: Rows) -> ItemState:
+        row = rows.get(key)
+        if row is not None:
+            state = cast(ItemState, row)
+            if state["format"] != FORMAT:
+                raise RuntimeError(f"state rows have format {state['format']}, not {FORMAT}: build them again")
+            return state
+        home = partition_of(key, self._partitions)  # a key that has a row was checked when the row was made
+        if home != partition:
+            raise Poison(
+                "foreign_partitioner",
+                f"key {key!r} belongs to partition {home}, not {partition}: set partitioner=murmur2_random",
+            )
+        return new_state(event["project"], event["item_id"])
+
+    def _authorise(self, topic: str, event: Event, view: ProjectView) -> None:
+        if view.classes is not None and topic in ("labels", "corrections", "gold"):
+            value = event["value"]
+            if value is not None and value["kind"] == "choice" and value["choice"] not in view.class_order:
+                raise Poison(
+                    "unknown_class",
+                    f"{value['choice']!r} is not among the classes of {event['project']!r}: correct the label, or "
+                    "declare it with `labelloop project set --classes`",
+                )
+        if view.members is not None:
+            what = _RESERVED.get(topic) or (
+                "fix the truth" if topic == "gold" and event["use"] != "evaluation" else None
+            )
+            actor = event["actor"]["id"]
+            if what and view.members.get(actor) not in ("reviewer", "lead"):
+                raise Poison(
+                    "not_allowed",
+                    f"{actor!r} may not {what} in {event['project']!r}: make them a reviewer with "
+                    "`labelloop project set --member`",
+                )
+
+
+def _dead_letter(batch: Batch, record: Record, poison: Poison) -> DeadLetter:
+    return DeadLetter(
+        CONSUMER,
+        batch.topic,
+        batch.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        poison.reason,
+        poison.detail,
+    )

@@ -1,0 +1,157 @@
+"""What an item's state says to the world: snapshots of it, emitted when their content changed.
+
+A snapshot is the whole present truth about its key, never a change, so that losing all but the last one loses nothing.
+"""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from streams import codec
+from streams.keys import item_key, make_key
+from streams.processors.answer import Answer, answer, margin
+from streams.processors.item_state import Fact, ItemState
+from streams.processors.task import Consensus, consensus, review_task
+from streams.projects import ProjectView
+
+PPM = 1_000_000
+
+
+class Snapshot(NamedTuple):
+    """One record to emit: catalogue name of the topic, key, value; `by_project` names the partition's key."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    by_project: bool = False
+
+
+def snapshots(state: ItemState, view: ProjectView) -> Iterator[Snapshot]:
+    """Yield what changed since the last call and note it in `state["sent"]`."""
+    sent = state["sent"]
+    key = item_key(state["project"], state["item_id"])
+    known = answer(state, view)
+    shown = consensus(known)
+    task = review_task(state, known, shown, view)
+    record = codec.encode("review_task", task)
+    fingerprint = _fingerprint(record)
+    if fingerprint != sent["state"]:
+        sent["state"] = fingerprint
+        yield Snapshot("review.state", key, record)
+    if task["status"] != "open":
+        sent["task"] = ""
+    elif task["revision"] != sent["task"]:
+        sent["task"] = task["revision"]
+        yield Snapshot(f"review.{task['tier']}", key, record)
+    if known.labels:
+        votes = _votes_key(known)
+        if votes != sent["disagreement"]:
+            sent["disagreement"] = votes
+            yield Snapshot("disagreement", key, codec.encode("disagreement", _disagreement(state, known)))
+        yield from _judgements(state, known, shown, key)
+    if known.n_labels or known.verdict or known.truth or sent["corrected"]:
+        yield from _corrected(state, known, shown, key, view)
+
+
+def _fingerprint(record: bytes) -> str:
+    return blake2b(record, digest_size=8).hexdigest()
+
+
+def _votes_key(known: Answer) -> str:
+    newest = max(fact["logged"] for _, fact in known.labels.values())
+    return f"{newest} {known.n_labels} {known.votes}"
+
+
+def _disagreement(state: ItemState, known: Answer) -> dict[str, Any]:
+    kinds = sorted({fact["value"]["kind"] for _, fact in known.labels.values() if fact["value"]})
+    return {
+        "project": state["project"],
+        "item_id": state["item_id"],
+        "kind": kinds[0] if kinds else "none",
+        "n_labels": known.n_labels,
+        "votes": known.votes,
+        "majority": known.majority,
+        "agreement": known.agreement,
+        "entropy": known.entropy,
+        "margin": margin(known.votes),
+        "updated_at": max(fact["logged"] for _, fact in known.labels.values()),
+    }
+
+
+def _judgements(state: ItemState, known: Answer, shown: Consensus, key: bytes) -> Iterator[Snapshot]:
+    """Yield each annotator's value beside its reference, where either changed."""
+    project, item_id, sent = state["project"], state["item_id"], state["sent"]["judgements"]
+    judged = shown.source in ("verdict", "truth")
+    reference = shown.event_id if judged else ""
+    judged_at = logged(known.verdict[1]) if known.verdict is not None and shown.source == "verdict" else None
+    for annotator, (event_id, fact) in known.labels.items():
+        now = [event_id, reference]
+        if sent.get(annotator) == now:
+            continue
+        sent[annotator] = now
+        record = {
+            "project": project,
+            "item_id": item_id,
+            "annotator": annotator,
+            "event_id": event_id,
+            "value": fact["value"],
+            "labelled_at": logged(fact),
+            "duration_ms": fact["duration_ms"],
+            "guideline_version": fact["guideline_version"],
+            "reference": shown.value if judged else None,
+            "reference_source": shown.source if judged else "none",
+            "judged_at": judged_at,
+        }
+        yield Snapshot(
+            "judgements", key + b"/" + make_key(annotator), codec.encode("judgements", record), by_project=True
+        )
+
+
+def logged(fact: Fact) -> int:
+    """Return when a fact happened, else when the log got its first copy, ms."""
+    at: int = fact["logged"] if fact["at"] is None else fact["at"]
+    return at
+
+
+def _corrected(state: ItemState, known: Answer, shown: Consensus, key: bytes, view: ProjectView) -> Iterator[Snapshot]:
+    """Yield the resolved label where it changed; an item that was never resolved says nothing."""
+    value, source, weight = shown.value, shown.source, PPM
+    evidence: dict[str, Fact] = {}
+    if source == "majority":
+        # The model's own voice is left out: what trains it is not decided by itself.
+        weight = round(PPM * known.votes_only.get(known.majority or "", 0.0))
+        source = "consensus"
+        evidence = {event_id: fact for event_id, fact in known.labels.values() if fact["value"] == shown.value}
+        if weight < round(PPM * view.policy.resolve_confidence):
+            value, source = None, "none"
+    elif source == "verdict" and known.verdict is not None:
+        evidence = dict([known.verdict])
+    elif source == "truth" and known.truth is not None:
+        evidence = dict([known.truth])
+    sent = state["sent"]
+    if value is None:
+        if not sent["corrected"]:
+            return
+        source, weight, evidence = "none", 0, {}
+    record = {
+        "project": state["project"],
+        "item_id": state["item_id"],
+        "value": value,
+        "source": source,
+        "weight_ppm": weight,
+        "evidence": sorted(evidence),
+        "schema_version": _common(evidence, "schema_version"),
+        "guideline_version": _common(evidence, "guideline_version"),
+        "updated_at": max((fact["logged"] for fact in evidence.values()), default=0),
+    }
+    encoded = codec.encode("labels_corrected", record)
+    fingerprint = _fingerprint(encoded)
+    if fingerprint != sent["corrected"]:
+        sent["corrected"] = fingerprint
+        yield Snapshot("labels.corrected", key, encoded)
+
+
+def _common(facts: dict[str, Fact], field: str) -> str | None:
+    """Return the one value that all facts have in `field`, None where they differ."""
+    values = {fact[field] for fact in facts.values()}
+    return values.pop() if len(values) == 1 else None

@@ -1,0 +1,284 @@
+"""The review task of an item: is it open, how urgent is it, and why.
+
+Priority is the expected benefit of one review: the probability that the shown answer is wrong, raised by open flags
+(each an independent doubt). Ageing is part of the rank in a form that time does not change, so nothing starves and
+nothing needs a timer.
+"""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from math import exp, log
+from typing import Any, NamedTuple
+
+import orjson
+
+from streams.events import content_of
+from streams.processors.answer import REVIEWER_ACCURACY, Answer, last
+from streams.processors.item_state import Fact, ItemState
+from streams.projects import ProjectView
+
+DAY_MS = 86_400_000
+_MISSING: dict[str, Fact] = {}
+
+Value = Mapping[str, Any]
+
+
+class Consensus(NamedTuple):
+    """The shown answer, where it comes from, and the event it rests on (empty for a majority)."""
+
+    value: Value | None
+    source: str
+    event_id: str
+
+
+def consensus(answer: Answer) -> Consensus:
+    """Return the standing verdict, else truth gold, else the majority; a rejected answer leaves none."""
+    rejected = False
+    if answer.verdict is not None:
+        event_id, verdict = answer.verdict
+        if verdict["value"] is not None:
+            return Consensus(verdict["value"], "verdict", event_id)
+        rejected = verdict["verdict"] == "rejected"
+    if answer.truth is not None:
+        return Consensus(answer.truth[1]["value"], "truth", answer.truth[0])
+    if answer.majority is not None and not rejected:
+        return Consensus({"kind": "choice", "choice": answer.majority}, "majority", "")
+    return Consensus(None, "none", "")
+
+
+def open_flags(state: ItemState) -> list[Fact]:
+    """Return the flags that nobody has settled."""
+    flags = state["facts"].get("flags")
+    if not flags:
+        return []
+    settled = {fact["resolves"] for fact in flags.values()}
+    return [fact for event_id, fact in flags.items() if fact["resolves"] is None and event_id not in settled]
+
+
+def open_threads(state: ItemState) -> list[Fact]:
+    """Return the last contribution of each thread that nobody has settled."""
+    threads: dict[str, dict[str, Fact]] = {}
+    for event_id, fact in state["facts"].get("comments", _MISSING).items():
+        threads.setdefault(fact["thread"], {})[event_id] = fact
+    ends = [last(contributions) for contributions in threads.values()]
+    return [end[1] for end in ends if end is not None and not end[1]["resolved"]]
+
+
+def newer_labels(answer: Answer, shown: Value | None, since: int) -> list[Fact]:
+    """Return the standing labels that the log got after `since` and that say something else than `shown`."""
+    facts = [fact for _, fact in answer.labels.values()]
+    return [fact for fact in facts if fact["logged"] > since and fact["value"] not in (None, shown)]
+
+
+def probability_wrong(answer: Answer, shown: Consensus, against: int, view: ProjectView) -> float | None:
+    """Return the probability that the shown answer is wrong, None where nothing can be said.
+
+    A verdict or truth gold is taken as right until labels contradict it later; then it is one voice of accuracy
+    `REVIEWER_ACCURACY` among theirs.
+
+    Args:
+        answer: What is known of the item.
+        shown: The shown answer.
+        against: Labels that contradict a verdict and came after it.
+        view: The project's settings.
+    """
+    if shown.source == "majority":
+        return round(1 - answer.posterior.get(answer.majority or "", 0.0), 12)
+    if shown.source == "none":
+        return None
+    if not against:
+        return 0.0
+    classes = max(2, len(view.classes or ()))
+    q = view.policy.annotator_accuracy
+    odds = log(REVIEWER_ACCURACY / (1 - REVIEWER_ACCURACY)) - against * (log(q) - log((1 - q) / (classes - 1)))
+    return round(1 / (1 + exp(odds)), 12)
+
+
+def review_task(state: ItemState, answer: Answer, shown: Consensus, view: ProjectView) -> dict[str, Any]:
+    """Return the item's present task, with its shown answer, as a record of the schema `review_task`."""
+    facts, claims = state["facts"], state["claims"]
+    described = last(facts.get("items", _MISSING))
+    item = described[1] if described is not None else {"text": None, "media": None, "group": None, "removed": False}
+    flags, threads = open_flags(state), open_threads(state)
+    settled_at = answer.verdict[1]["logged"] if answer.verdict else answer.truth[1]["logged"] if answer.truth else -1
+    against = newer_labels(answer, shown.value, settled_at) if answer.verdict else []
+    stale = guideline_changed(answer, shown, settled_at, view)
+    p_wrong = probability_wrong(answer, shown, len(against), view)
+    status = "open"
+    if item["removed"]:
+        status = "removed"
+    elif not answer.n_labels:
+        status = "unlabelled"
+    elif settled_at >= 0:
+        doubts = [*flags, *threads, *against]
+        status = "open" if stale or any(fact["logged"] > settled_at for fact in doubts) else "closed"
+    reasons: list[str] = []
+    priority, tier = 0.0, None
+    if status == "open":
+        doubt = 1 - (p_wrong or 0.0)
+        for severity in sorted(fact["severity"] for fact in flags):
+            doubt *= 1 - severity
+        priority = round(1 - doubt, 12)
+        policy = view.policy
+        tier = (
+            "p0"
+            if priority >= policy.p0
+            else "p1"
+            if priority >= policy.p1
+            else "p2"
+            if priority >= policy.p2
+            else "p3"
+        )
+        reasons = _reasons(answer, shown, p_wrong, view, bool(flags), bool(threads), bool(against), stale)
+    labelled_by = sorted({fact["actor"] for fact in facts.get("labels", _MISSING).values()})
+    opened_at, updated_at = log_times(state)
+    verdict = answer.verdict
+    return {
+        "project": state["project"],
+        "item_id": state["item_id"],
+        "revision": revision(state["item_id"], status, tier, reasons, shown, verdict),
+        "status": status,
+        "tier": tier,
+        "priority": priority,
+        "rank": round(priority - view.policy.ageing_per_day * opened_at / DAY_MS, 9),
+        "reasons": reasons,
+        "consensus": shown.value,
+        "p_wrong": p_wrong,
+        "consensus_source": shown.source,
+        "majority": answer.majority,
+        "n_labels": answer.n_labels,
+        "agreement": answer.agreement,
+        "entropy": answer.entropy,
+        "candidates": candidates(answer),
+        "prediction": _prediction(answer.prediction),
+        "open_flags": len(flags),
+        "open_threads": len(threads),
+        "verdict": None
+        if verdict is None
+        else {
+            "event_id": verdict[0],
+            "verdict": verdict[1]["verdict"],
+            "reviewer": verdict[1]["actor"],
+            "value": verdict[1]["value"],
+            "reason": verdict[1]["reason"],
+        },
+        "annotators": labelled_by,
+        "skipped_by": claims["skipped_by"],
+        "owner": claims["owner"],
+        "lease_until": claims["until"],
+        "group": item["group"],
+        "text": item["text"],
+        "media": item["media"],
+        "opened_at": opened_at,
+        "updated_at": updated_at,
+    }
+
+
+def guideline_changed(answer: Answer, shown: Consensus, settled_at: int, view: ProjectView) -> bool:
+    """Return whether a guideline came after the answer and changes the meaning of its class."""
+    if not view.guidelines or shown.value is None:
+        return False
+    decided_at = max(
+        [settled_at, *(fact["logged"] for _, fact in answer.labels.values())] if settled_at < 0 else [settled_at]
+    )
+    label = content_of(shown.value) if shown.value["kind"] == "choice" else None
+    return any(
+        guideline.log_time > decided_at and (not guideline.classes or label in guideline.classes)
+        for guideline in view.guidelines
+    )
+
+
+def _reasons(
+    answer: Answer,
+    shown: Consensus,
+    p_wrong: float | None,
+    view: ProjectView,
+    flagged: bool,
+    commented: bool,
+    contradicted: bool,
+    stale: bool,
+) -> list[str]:
+    """Return why an open item wants a review, the strongest first."""
+    found = {
+        "flag": flagged,
+        "contradicted": contradicted,
+        "disagreement": len(answer.votes) > 1,
+        "model_conflict": predicted_label(answer.prediction) not in (None, _label_text(shown.value)),
+        "stale_guideline": stale,
+        "comment": commented,
+        "low_confidence": p_wrong is not None and 1 - p_wrong < view.policy.resolve_confidence,
+    }
+    return [reason for reason, holds in found.items() if holds]
+
+
+def predicted_label(prediction: Fact | None) -> str | None:
+    """Return the class a prediction says: its value, else its most probable class (ties to the lowest)."""
+    if prediction is None:
+        return None
+    if prediction["value"] is not None:
+        return _label_text(prediction["value"])
+    probabilities: dict[str, float] = prediction["probabilities"]
+    return min(probabilities, key=lambda label: (-probabilities[label], label))
+
+
+def candidates(answer: Answer) -> list[dict[str, Any]]:
+    """Return the competing answers, the most frequent first; equal counts in label order."""
+    by_label: dict[str, list[str]] = {label: [] for label in answer.votes}
+    others: dict[str, tuple[Value, list[str]]] = {}
+    for annotator, (_, fact) in answer.labels.items():
+        value = fact["value"]
+        if value is None:
+            continue
+        if value["kind"] == "choice":
+            by_label[value["choice"]].append(annotator)
+        else:
+            others.setdefault(_label_text(value) or "", (value, []))[1].append(annotator)
+    found: list[dict[str, Any]] = [
+        {"label": label, "value": None, "annotators": sorted(names), "probability": round(answer.posterior[label], 6)}
+        for label, names in by_label.items()
+    ]
+    found += [
+        {"label": text, "value": value, "annotators": sorted(names), "probability": None}
+        for text, (value, names) in sorted(others.items())
+    ]
+    if len(found) > 1:
+        found.sort(key=lambda candidate: -len(candidate["annotators"]))
+    return found
+
+
+def log_times(state: ItemState) -> tuple[int, int]:
+    """Return the log times of the item's first fact and of the newest that counts here; evaluation gold does not."""
+    logged = [fact["logged"] for facts in state["facts"].values() for fact in facts.values()]
+    if not logged:
+        return 0, 0
+    gold = state["facts"].get("gold")
+    if not gold:
+        return min(logged), max(logged)
+    counting = [
+        fact["logged"]
+        for facts in state["facts"].values()
+        for fact in facts.values()
+        if fact.get("use") != "evaluation"
+    ]
+    return min(logged), max(counting, default=min(logged))
+
+
+def revision(
+    item_id: str, status: str, tier: str | None, reasons: list[str], shown: Consensus, verdict: tuple[str, Fact] | None
+) -> str:
+    """Return the name of a task: another one when its tier, its reasons, the shown answer or its verdict change."""
+    content = (item_id, status, tier, reasons, shown.value, verdict and verdict[0])
+    return blake2b(orjson.dumps(content), digest_size=8).hexdigest()
+
+
+def _label_text(value: Value | None) -> str | None:
+    if value is None:
+        return None
+    content: object = content_of(value)
+    return content if isinstance(content, str) else orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _prediction(fact: Fact | None) -> dict[str, Any] | None:
+    if fact is None:
+        return None
+    return {name: fact[name] for name in ("model_version", "value", "probabilities", "out_of_sample")}
