@@ -1,0 +1,41 @@
+"""What a sink asks of its tables before it writes to them."""
+
+from streams.errors import LabelloopError
+from streams.sinks.tables import TABLES
+from streams.sinks.writer import Writer
+
+DEDUPLICATION_WINDOW = 1000
+"""Ranges of a table that ClickHouse must remember at least, to know one it has seen."""
+
+
+def filled(writer: Writer) -> set[tuple[str, int]]:
+    """Return topic and partition of all rows there are.
+
+    Raises:
+        NotNow: the server is away.
+    """
+    return {
+        (str(topic), int(partition))
+        for table in set(TABLES.values())
+        for topic, partition in writer.query(f"SELECT DISTINCT _topic, _partition FROM {table}")
+    }
+
+
+def check_tables(writer: Writer) -> None:
+    """Check that every table is there and remembers the ranges it was given.
+
+    Raises:
+        LabelloopError: one is not, or does not.
+        NotNow: the server is away.
+    """
+    rows = writer.query(
+        "SELECT name, toUInt64OrZero(extract(create_table_query, 'deduplication_window = (\\\\d+)')) "
+        "FROM system.tables WHERE database = currentDatabase()"
+    )
+    remembered = {str(name): int(window) for name, window in rows}
+    small = sorted({table for table in TABLES.values() if remembered.get(table, 0) < DEDUPLICATION_WINDOW})
+    if small:
+        raise LabelloopError(
+            f"tables {', '.join(small)} are not there or remember fewer than {DEDUPLICATION_WINDOW} inserts: "
+            "apply the migrations (`labelloop up` does)"
+        )

@@ -1,0 +1,92 @@
+"""Numbered migrations of the ClickHouse database, each applied once."""
+
+import re
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from streams.errors import LabelloopError, NotNow
+from streams.settings import Settings
+from streams.sinks.writer import Writer
+
+_FOLDER = Path(__file__).parent / "ddl"
+
+_MIGRATIONS = """CREATE TABLE IF NOT EXISTS migrations
+(
+    name String COMMENT 'File.',
+    sha256 String COMMENT 'Hash of the file.',
+    applied_at DateTime DEFAULT now() COMMENT 'When it was applied.'
+)
+ENGINE = MergeTree ORDER BY name COMMENT 'Migrations that were applied.'"""
+
+
+def migrate(settings: Settings, folder: Path = _FOLDER) -> list[str]:
+    """Create the database, apply what is missing, and see to it that the analyst can read it.
+
+    Args:
+        settings: Where the server is.
+        folder: The migrations, `NNNN_name.sql`.
+
+    Returns:
+        Names of the migrations that were applied now.
+
+    Raises:
+        LabelloopError: the server is away, a file that was applied has been edited, or the analyst cannot read.
+    """
+    database = settings.clickhouse.database
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", database):
+        raise LabelloopError(f"database {database!r}: use letters, digits and underscores")
+    root, writer = Writer(replace(settings.clickhouse, database="")), Writer(settings.clickhouse)
+    try:
+        root.query(f"CREATE DATABASE IF NOT EXISTS {database}")
+        done = _apply(writer, sorted(folder.glob("[0-9]*.sql")))
+        _let_read(writer, settings)
+        return done
+    except NotNow as error:
+        at = settings.clickhouse
+        raise LabelloopError(f"ClickHouse at {at.host}:{at.port} does not answer: {error}") from error
+    finally:
+        root.close()
+        writer.close()
+
+
+def _let_read(writer: Writer, settings: Settings) -> None:
+    """See to it that the analyst can read the database."""
+    user, database = settings.analyst.user, settings.clickhouse.database
+    reader = Writer(settings.analyst)
+    try:
+        reader.query("SELECT count() FROM migrations")
+    except LabelloopError as refusal:
+        grant = f"GRANT SELECT, SHOW ON {database}.* TO `{user}`"
+        try:
+            writer.query(grant)
+            reader.query("SELECT count() FROM migrations")
+        except LabelloopError:
+            raise LabelloopError(f"{user} cannot read {database}: run {grant!r} as an administrator") from refusal
+    finally:
+        reader.close()
+
+
+def statements(text: str) -> list[str]:
+    """Return the statements of a migration file; one ends with `;` at the end of a line."""
+    parts = re.split(r";[ \t]*$", text, flags=re.MULTILINE)
+    return [part.strip() for part in parts if re.sub(r"--.*", "", part).strip()]
+
+
+def _apply(writer: Writer, files: list[Path]) -> list[str]:
+    writer.query(_MIGRATIONS)
+    applied = {str(name): str(hash_) for name, hash_ in writer.query("SELECT name, sha256 FROM migrations")}
+    done = []
+    for file in files:
+        text = file.read_text()
+        fingerprint = sha256(text.encode()).hexdigest()
+        if file.name in applied:
+            if applied[file.name] != fingerprint:
+                raise LabelloopError(f"{file.name} was edited after it was applied: restore it and add a new migration")
+            continue
+        for statement in statements(text):
+            # A migration that was cut off is applied again from its beginning.
+            writer.query(re.sub(r"^CREATE (TABLE|VIEW) ", r"CREATE \1 IF NOT EXISTS ", statement, flags=re.MULTILINE))
+        writer.query("INSERT INTO migrations (name, sha256) SELECT %(n)s, %(h)s", {"n": file.name, "h": fingerprint})
+        done.append(file.name)
+    return done

@@ -1,0 +1,27 @@
+"""Runs one sink process until it is asked to stop."""
+
+import gc
+import logging
+
+from confluent_kafka import KafkaException
+
+from streams.errors import NotNow
+from streams.settings import Settings
+from streams.sinks.runner import Sink
+from streams.transport.guards import leave
+from streams.transport.topics import builds
+
+
+def main(settings: Settings) -> None:
+    """Run a sink until SIGTERM.
+
+    Raises:
+        LabelloopError: something a person has to mend.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    # A batch holds some 100,000 dictionaries without cycles: looking through them again and again takes a tenth of it.
+    gc.set_threshold(200_000, 20, 20)
+    try:
+        Sink(settings, builds(settings)).run()
+    except (KafkaException, NotNow) as error:
+        leave(f"the sink cannot go on: {error}")
