@@ -1,0 +1,241 @@
+"""The reviewer's side: take the next most useful item, and correct, confirm or give it back."""
+
+import getpass
+import logging
+import os
+import time
+from collections.abc import Collection, Iterator
+from types import TracebackType
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from streams import codec
+from streams.catalogue import TIERS
+from streams.clock import Clock, SystemClock
+from streams.errors import LabelloopError
+from streams.events import Value, choice
+from streams.producers.producer import Producer
+from streams.query.tasks import Task, Tasks
+from streams.settings import Settings
+
+CLAIM_LIMIT_S = 15.0
+"""How long to wait until the log has decided a claim."""
+
+_READ_LIMIT_S = 30.0
+
+_log = logging.getLogger("labelloop.kafka")
+_log.addHandler(logging.NullHandler())  # a command that finds no broker says so itself, in one line
+
+
+class ReviewQueue:
+    """Current tasks of a project in priority order, read from the topics themselves.
+
+    Args:
+        project: The project.
+        tiers: Tiers to hand out.
+        reviewer: Who asks; default `$LABELLOOP_REVIEWER`, else the login name.
+        settings: Where the servers are; default: as every command finds it.
+        clock: Judges leases.
+
+    Example:
+        with ReviewQueue("birds", ["p0", "p1"], reviewer="ria") as queue:
+            for task in queue:
+                if queue.claim(task):
+                    queue.verdict(task, "corrected", "wren")
+    """
+
+    def __init__(
+        self,
+        project: str,
+        tiers: Collection[str] = TIERS,
+        *,
+        reviewer: str | None = None,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.project = project
+        self.reviewer = reviewer or os.environ.get("LABELLOOP_REVIEWER") or getpass.getuser()
+        self._settings = settings or Settings.load()
+        self._clock = clock or SystemClock()
+        self._tasks = Tasks(project, tiers, self.reviewer)
+        self._producer: Producer | None = None
+        self._consumer = _reader(self._settings)
+        self._partitions = _assign(self._consumer, self._settings.topic("review.state"))
+
+    def __enter__(self) -> "ReviewQueue":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Send what waits and give the connections back."""
+        if self._producer is not None:
+            self._producer.flush()
+        self._consumer.close()
+
+    def __iter__(self) -> Iterator[Task]:
+        """Yield free tasks, the most urgent first, as they stand at that moment; each task once."""
+        given: set[str] = set()
+        while True:
+            self.refresh()
+            task = next((t for t in self._tasks.queue(self._clock.now_ms()) if t["revision"] not in given), None)
+            if task is None:
+                return
+            given.add(task["revision"])
+            yield task
+
+    def head(self, limit: int) -> list[Task]:
+        """Return the first `limit` free tasks, the most urgent first."""
+        self.refresh()
+        return [task for task, _ in zip(self._tasks.queue(self._clock.now_ms()), range(limit), strict=False)]
+
+    def get(self, item_id: str) -> Task:
+        """Return an item's present task and answer.
+
+        Raises:
+            LabelloopError: the item is unknown.
+        """
+        self.refresh()
+        task = self._tasks.get(item_id)
+        if task is None:
+            raise LabelloopError(f"project {self.project!r} has no item {item_id!r} yet: see `labelloop wait`")
+        return task
+
+    def claim(self, task: Task, lease_ms: int | None = None) -> bool:
+        """Ask for an item and wait until the log has decided; return whether it is ours.
+
+        Raises:
+            LabelloopError: no decision came in `CLAIM_LIMIT_S`.
+        """
+        return self._hold(task, "claim", lease_ms)
+
+    def renew(self, task: Task, lease_ms: int | None = None) -> bool:
+        """Keep a claimed item for another lease; return whether it is still ours.
+
+        Raises:
+            LabelloopError: no decision came in `CLAIM_LIMIT_S`.
+        """
+        return self._hold(task, "renew", lease_ms)
+
+    def release(self, task: Task) -> None:
+        """Give an item back."""
+        self._send().claim(self.project, task["item_id"], self.reviewer, "release")
+        self._send().flush()
+
+    def skip(self, task: Task) -> None:
+        """Give an item back and never be given it again."""
+        self._send().claim(self.project, task["item_id"], self.reviewer, "skip")
+        self._send().flush()
+
+    def verdict(self, task: Task, verdict: str, value: str | Value | None = None, *, reason: str | None = None) -> str:
+        """Publish a verdict on a task and return its event_id.
+
+        Args:
+            task: The task that was shown.
+            verdict: corrected, confirmed, rejected or unsure.
+            value: The right answer of a correction; a confirmation takes the shown one.
+            reason: Why, in the reviewer's words.
+
+        Raises:
+            LabelloopError: the verdict breaks the contract, or was not delivered.
+        """
+        if verdict == "confirmed" and value is None:
+            value = task["consensus"]
+        fields: dict[str, Any] = {"reason": reason, "task_revision": task["revision"]}
+        answer = choice(value) if isinstance(value, str) else value
+        event_id = self._send().correction(self.project, task["item_id"], self.reviewer, verdict, answer, **fields)
+        self._send().flush()
+        return event_id
+
+    def undo(self, item_id: str) -> str:
+        """Take back the standing verdict of an item and return the event_id.
+
+        Raises:
+            LabelloopError: the item has no verdict.
+        """
+        standing = self.get(item_id)["verdict"]
+        if standing is None:
+            raise LabelloopError(f"item {item_id!r} has no verdict to undo")
+        event_id = self._send().correction(
+            self.project, item_id, self.reviewer, "undone", None, undoes=standing["event_id"]
+        )
+        self._send().flush()
+        return event_id
+
+    def refresh(self) -> None:
+        """Read `review.state` up to its present end.
+
+        Raises:
+            LabelloopError: Kafka does not answer.
+        """
+        waiting, limit = set(self._partitions), time.monotonic() + _READ_LIMIT_S
+        # The end may have been announced before: ask for it rather than wait for the next announcement.
+        ends = {p: self._end(p) for p in waiting}
+        while waiting := {p for p in waiting if self._partitions[p] < ends[p]}:
+            if time.monotonic() > limit:
+                raise LabelloopError(f"Kafka at {self._settings.kafka} does not deliver the review queue")
+            for message in self._consumer.consume(10_000, timeout=0.02):
+                partition, error = int(message.partition() or 0), message.error()
+                if error is None:
+                    self._tasks.apply(codec.decode(message.value())[1])
+                    self._partitions[partition] = int(message.offset() or 0) + 1
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    self._partitions[partition] = max(self._partitions[partition], int(message.offset() or 0))
+
+    def _end(self, partition: int) -> int:
+        try:
+            topic = TopicPartition(self._settings.topic("review.state"), partition)
+            _, end = self._consumer.get_watermark_offsets(topic, timeout=10, cached=False)
+        except KafkaException as error:
+            raise LabelloopError(f"Kafka at {self._settings.kafka}: {error.args[0].str()}") from error
+        return int(end)
+
+    def _hold(self, task: Task, action: str, lease_ms: int | None) -> bool:
+        before = self.get(task["item_id"])
+        self._send().claim(
+            self.project, task["item_id"], self.reviewer, action, lease_ms=lease_ms, task_revision=task["revision"]
+        )
+        self._send().flush()
+        limit = time.monotonic() + CLAIM_LIMIT_S
+        while time.monotonic() < limit:
+            now = self.get(task["item_id"])
+            if (now["owner"], now["lease_until"]) != (before["owner"], before["lease_until"]):
+                return bool(now["owner"] == self.reviewer)
+            if now["owner"] not in (None, self.reviewer) and (now["lease_until"] or 0) > self._clock.now_ms():
+                return False  # somebody else's claim stands
+            time.sleep(0.02)
+        raise LabelloopError(f"no decision on the claim of {task['item_id']!r}: is the items worker running?")
+
+    def _send(self) -> Producer:
+        if self._producer is None:
+            self._producer = Producer(self._settings, source="review")
+        return self._producer
+
+
+def _reader(settings: Settings) -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "group.id": settings.topic("review-reader"),  # asked for by the client; no group is joined
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 20,
+            "allow.auto.create.topics": False,
+        },
+        logger=_log,
+    )
+
+
+def _assign(consumer: Consumer, topic: str) -> dict[int, int]:
+    """Read every partition of a topic from its beginning; return the position of each."""
+    try:
+        found = consumer.list_topics(topic, timeout=10).topics[topic]
+    except KafkaException as error:
+        raise LabelloopError(f"Kafka does not answer ({error.args[0].str()}): see `labelloop status`") from error
+    if found.error is not None:
+        raise LabelloopError(f"topic {topic} does not exist: run `labelloop up`")
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in found.partitions])
+    return dict.fromkeys(found.partitions, 0)
