@@ -1,0 +1,167 @@
+"""`labelloop project`: the settings of projects, and who changed them when."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from streams.cli.options import data_option, project_option
+from streams.errors import LabelloopError
+from streams.events import ROLES, Event
+from streams.producers.producer import Producer
+from streams.projects import POLICY_FIELDS, Policy
+from streams.query.projects import read_projects
+from streams.settings import Settings
+
+_TYPES: dict[str, type[str] | type[int] | type[float]] = {n: type(v) for n, v in asdict(Policy()).items()}
+
+
+@click.group()
+def project() -> None:
+    """Classes, policy, members and guidelines of projects."""
+
+
+@project.command("list")
+@data_option
+def list_(data: Path | None) -> None:
+    """List the projects that have settings.
+
+    Example: labelloop project list
+    """
+    projects = read_projects(Settings.load(data))
+    table = Table("project", "classes", "members", "guideline", "last changed (UTC)", "by")
+    for name in projects.names():
+        last = projects.history(name)[-1]
+        view = projects.at(name, last.log_time)
+        table.add_row(
+            name,
+            "-" if view.classes is None else str(len(view.classes)),
+            "-" if view.members is None else str(len(view.members)),
+            view.guidelines[-1].version if view.guidelines else "-",
+            _when(last.log_time),
+            last.event["actor"]["id"],
+        )
+    if table.row_count:
+        Console().print(table)
+    else:
+        click.echo("no project has settings: set some with `labelloop project set`; a project needs none to work")
+
+
+@project.command()
+@project_option
+@data_option
+def show(project: str, data: Path | None) -> None:
+    """Show a project's present settings, and who changed what when.
+
+    Example: labelloop project show --project birds
+    """
+    projects = read_projects(Settings.load(data))
+    history = projects.history(project)
+    view = projects.at(project, history[-1].log_time if history else 0)
+    settings = Table("setting", "value", title=project, title_justify="left")
+    settings.add_row("classes", "any" if view.classes is None else ", ".join(view.classes))
+    for name, number in asdict(view.policy).items():
+        settings.add_row(f"policy {name}", str(number))
+    settings.add_row("members", "anybody" if view.members is None else _members(view.members))
+    settings.add_row("guidelines", ", ".join(guideline.version for guideline in view.guidelines) or "none")
+    changes = Table("when (UTC)", "who", "what", title="history", title_justify="left")
+    for change in history:
+        changes.add_row(_when(change.log_time), change.event["actor"]["id"], _what(change.event))
+    Console().print(settings, changes)
+
+
+@project.command("set")
+@project_option
+@click.option("--by", required=True, metavar="ACTOR", help="Who changes it, as a pseudonym.")
+@click.option("--classes", metavar="A,B,C", help="All classes in order; a label outside them is refused from then on.")
+@click.option("--policy", multiple=True, metavar="NAME=VALUE", help=f"One of {', '.join(POLICY_FIELDS)}; repeatable.")
+@click.option(
+    "--member", multiple=True, metavar="ACTOR=ROLE", help=f"{', '.join(ROLES)}, or nothing: leave; repeatable."
+)
+@click.option("--guideline", metavar="VERSION[:A,B]", help="A new guideline version and the classes it changes.")
+@data_option
+def set_(
+    project: str,
+    by: str,
+    classes: str | None,
+    policy: tuple[str, ...],
+    member: tuple[str, ...],
+    guideline: str | None,
+    data: Path | None,
+) -> None:
+    """Change settings of a project; what is not named stays as it is.
+
+    Example: labelloop project set --project birds --by lead-1 --classes wren,robin --member anna=reviewer
+    """
+    if not (classes or policy or member or guideline):
+        raise LabelloopError("nothing to set: give --classes, --policy, --member or --guideline")
+    changes: dict[str, Any] = {}
+    if classes:
+        changes["classes"] = _split(classes)
+    if guideline:
+        version, _, changed = guideline.partition(":")
+        changes["guideline"] = {"version": version, "classes": _split(changed)}
+    settings = Settings.load(data)
+    if policy or member:  # these are published whole: what is there already goes along
+        projects = read_projects(settings)
+        history = projects.history(project)
+        view = projects.at(project, history[-1].log_time if history else 0)
+        if policy:
+            changes["policy"] = {**asdict(view.policy), **dict(map(_policy, policy))}
+        if member:
+            members = {**(view.members or {}), **dict(map(_member, member))}
+            changes["members"] = {actor: role for actor, role in members.items() if role}
+    with Producer(settings, source="cli") as producer:
+        event_id = producer.project(project, by, **changes)
+    click.echo(event_id)
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _policy(text: str) -> tuple[str, str | int | float]:
+    name, _, value = text.partition("=")
+    kind = _TYPES.get(name.strip())
+    if kind is None:
+        raise LabelloopError(f"a policy has no {name!r}: use {', '.join(POLICY_FIELDS)}")
+    try:
+        return name.strip(), kind(value.strip())
+    except ValueError:
+        raise LabelloopError(
+            f"policy {name} is {value!r}: give a {'whole number' if kind is int else 'number'}"
+        ) from None
+
+
+def _member(text: str) -> tuple[str, str]:
+    actor, equals, role = text.rpartition("=")
+    if not equals or not actor:
+        raise LabelloopError(f"--member is {text!r}: give ACTOR=ROLE, such as anna=reviewer; anna= removes anna")
+    return actor.strip(), role.strip()
+
+
+def _members(members: Any) -> str:
+    return ", ".join(f"{actor} ({role})" for actor, role in sorted(members.items()))
+
+
+def _when(log_time: int) -> str:
+    return datetime.fromtimestamp(log_time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _what(event: Event) -> str:
+    """Return what a fact set, in one line."""
+    said = []
+    if event["classes"] is not None:
+        said.append("classes " + ", ".join(event["classes"]))
+    if event["policy"] is not None:
+        said.append("policy " + ", ".join(f"{name}={value}" for name, value in event["policy"].items()))
+    if event["members"] is not None:
+        said.append("members " + _members(event["members"]))
+    if event["guideline"] is not None:
+        changed = event["guideline"]["classes"]
+        said.append(f"guideline {event['guideline']['version']}" + (f" of {', '.join(changed)}" if changed else ""))
+    return "; ".join(said)
