@@ -1,0 +1,1 @@
+"""Workers that are killed, frozen and fenced; each test checks that every change is visible exactly once."""

@@ -1,0 +1,217 @@
+"""Kill -9 of a worker, a sink, the broker or ClickHouse amid an import: the views are as if nothing had happened."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.embedded import child, state
+from streams.errors import LabelloopError
+from streams.producers.import_file import import_file
+from streams.producers.producer import Producer
+from streams.query.lag import end_offsets, lag
+from streams.query.wait import wait
+from streams.settings import Settings, read_stack
+from streams.sinks.tables import TABLES, VOLATILE
+from streams.sinks.writer import Writer
+from tests.crash.cluster import ROOT, wait_until
+
+pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.timeout(400)]
+
+PROJECT = "sentiment"
+VIEWS = ("annotator_accuracy_daily", "review_queue_now", "disagreement_now", "event_counts")
+HISTORY = frozenset({"review_tasks"})
+"""Tables of every task there ever was: what is shown between two batches depends on where they are cut."""
+
+Content = dict[str, list[tuple[Any, ...]]]
+"""Rows of each view and table, their content columns only."""
+
+
+class Stack:
+    """A supervisor in a process of its own.
+
+    Args:
+        home: Its data directory.
+        part: What it runs, see `tests.crash.stack`.
+        environ: Variables that name servers, prefix and database.
+    """
+
+    def __init__(self, home: Path, part: str, environ: dict[str, str]) -> None:
+        home.mkdir()
+        self.home = home
+        env = {name: value for name, value in os.environ.items() if not name.startswith("LABELLOOP_")} | environ
+        self._log = home / "console"
+        self._process = child.spawn((sys.executable, "-m", "tests.crash.stack", str(home), part), self._log, env, ROOT)
+
+    def wait(self) -> None:
+        """Wait until all of it runs."""
+
+        def runs() -> bool:
+            assert self._process.poll() is None, self._log.read_text()
+            return read_stack(self.home) is not None
+
+        wait_until(runs, "the stack's start", 120)
+
+    def kill(self, name: str) -> None:
+        """End one of its processes as by kill -9 and see it being started again."""
+        status = self._status(name)
+        assert status.pid is not None, self._log.read_text()
+        os.kill(status.pid, signal.SIGKILL)
+        wait_until(lambda: self._status(name).restarts > status.restarts, f"the restart of {name}")
+
+    def stop(self) -> None:
+        """Stop it in order."""
+        child.stop(self._process, 60)
+
+    def _status(self, name: str) -> state.Status:
+        return next(status for status in state.read_statuses(self.home) if status.name == name)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Return servers of this module's own, so that their deaths disturb no other test."""
+    made = Stack(tmp_path_factory.mktemp("crash") / "servers", "servers", {})
+    try:
+        made.wait()
+        yield made
+    finally:
+        made.stop()
+
+
+class Run:
+    """An import into topics and tables of its own.
+
+    Args:
+        servers: Where.
+        name: Prefix of the topics and name of the database.
+    """
+
+    def __init__(self, servers: Stack, name: str) -> None:
+        outside = Settings.load(servers.home, {})
+        database = replace(outside.clickhouse, database=name), replace(outside.analyst, database=name)
+        home = servers.home.parent / name
+        self.settings = replace(outside, home=home, prefix=name, clickhouse=database[0], analyst=database[1])
+        self.servers, self.workers = servers, Stack(home, "workers", self.settings.environment())
+
+    def load(self, folder: Path, labels: int | None, disturb: Callable[["Run"], None]) -> Content:
+        """Import gold and the first `labels` labels, disturb half-way, and return what came of it."""
+        lines = (folder / "labels.jsonl").read_text().splitlines(keepends=True)[:labels]
+        items = {json.loads(line)["item_id"] for line in lines}
+        golden = (folder / "gold.jsonl").read_text().splitlines(keepends=True)
+        files = {"labels": lines, "gold": [line for line in golden if json.loads(line)["item_id"] in items]}
+        with Producer(self.settings) as producer:
+            for kind, content in files.items():
+                sent = 0
+
+                def send(fact: Any, kind: str = kind) -> None:
+                    nonlocal sent
+                    sent += 1
+                    if kind == "labels" and sent == len(lines) // 2:
+                        disturb(self)
+                    producer.send(fact)
+
+                file = self.settings.home / f"{kind}.jsonl"
+                file.write_text("".join(content))
+                summary = import_file(file, kind, PROJECT, send)
+                assert (summary.sent, summary.bad) == (len(content), 0)
+        wait(self.settings, 150)
+        return self.content()
+
+    def content(self) -> Content:
+        """Return what analysts see."""
+        writer = Writer(self.settings.analyst)
+        found: Content = {}
+        try:
+            for name in {*VIEWS, *TABLES.values()} - HISTORY:
+                columns = [row[0] for row in writer.query(f"DESCRIBE TABLE {name}") if row[0] not in VOLATILE]
+                final = "" if name in VIEWS else "FINAL"
+                shown = ", ".join(f"`{column}`" for column in columns)
+                found[name] = writer.query(f"SELECT {shown} FROM {name} {final} ORDER BY ALL")
+        finally:
+            writer.close()
+        return found
+
+    def wait_for_progress(self, *groups: str) -> None:
+        """Wait until groups have passed some of the labels."""
+
+        def begun() -> bool:
+            try:
+                sent = sum(end_offsets(self.settings, ["labels"]).values())
+                left = {entry.group: entry.records for entry in lag(self.settings) if entry.topic == "labels"}
+            except LabelloopError:  # a broker that has just started
+                return False
+            return all(left[group] < sent for group in groups)
+
+        wait_until(begun, f"progress of {groups}")
+
+
+@contextmanager
+def run(servers: Stack, name: str) -> Iterator[Run]:
+    """Run workers until the end of the block."""
+    made = Run(servers, name)
+    try:
+        made.workers.wait()
+        yield made
+    finally:
+        made.workers.stop()
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(6000, id="part"), pytest.param(None, id="whole", marks=pytest.mark.slow)]
+)
+def labels(request: pytest.FixtureRequest) -> int | None:
+    """Return how many labels are imported, None for all."""
+    count: int | None = request.param
+    return count
+
+
+@pytest.fixture(scope="module")
+def undisturbed(servers: Stack, labels: int | None, data_dir: Callable[[str], Path]) -> Content:
+    """Return what an import gives when nothing happens."""
+    with run(servers, f"calm{labels or ''}") as calm:
+        content = calm.load(data_dir("sentiment_polarity"), labels, lambda _: None)
+    for view in VIEWS:
+        assert content[view], view
+    return content
+
+
+def kill_worker(disturbed: Run) -> None:
+    disturbed.wait_for_progress("items")
+    disturbed.workers.kill("items-0")
+
+
+def kill_sink(disturbed: Run) -> None:
+    disturbed.wait_for_progress("sink")
+    disturbed.workers.kill("sink")
+
+
+def kill_broker(disturbed: Run) -> None:
+    disturbed.wait_for_progress("items", "sink")
+    disturbed.servers.kill("kafka")
+
+
+def kill_clickhouse(disturbed: Run) -> None:
+    disturbed.wait_for_progress("items", "sink")
+    disturbed.servers.kill("clickhouse")
+
+
+@pytest.mark.parametrize("disturb", [kill_worker, kill_sink, kill_broker, kill_clickhouse])
+def test_views_are_as_if_undisturbed(
+    disturb: Callable[[Run], None],
+    servers: Stack,
+    labels: int | None,
+    undisturbed: Content,
+    data_dir: Callable[[str], Path],
+) -> None:
+    with run(servers, f"{disturb.__name__.replace('_', '')}{labels or ''}") as disturbed:
+        content = disturbed.load(data_dir("sentiment_polarity"), labels, disturb)
+    assert content.keys() == undisturbed.keys()
+    for name, rows in content.items():
+        assert rows == undisturbed[name], name

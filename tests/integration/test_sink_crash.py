@@ -1,0 +1,166 @@
+"""A sink that dies at any step, loses its partitions or its server: nothing is lost and nothing is there twice."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from streams.embedded import child, clickhouse, launch, ports
+from streams.settings import Settings
+from tests.integration.sink_app import STEPS
+from tests.integration.sinking import Popen, content, count, label, log_text, prepare, publish, settled, sink
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.stack, pytest.mark.crash]
+
+LABELS = 3000
+
+
+def test_killed_at_every_step(settings: Settings) -> None:
+    """One sink for each step, side by side: the group waits for a dead member, once instead of four times."""
+    cases = {step: replace_all(settings, step.replace("-", "")) for step in STEPS}
+    undisturbed = replace_all(settings, "undisturbed")
+    for case in (*cases.values(), undisturbed):
+        prepare(case)
+        publish(case, map(label, range(LABELS)))
+    with sink(undisturbed):
+        eventually(lambda: count(undisturbed) == LABELS, "an undisturbed sink")
+    with ExitStack() as stack:
+        doomed = {step: stack.enter_context(sink(case, step, "2")) for step, case in cases.items()}
+        for step, case in cases.items():
+            eventually(
+                lambda step=step, case=case: doomed[step].poll() is not None or count(case) == LABELS,  # type: ignore[misc]
+                f"{step}: {log_text(case)}",
+            )
+            # What comes while it dies belongs to later ranges; a noted one must be repeated without it.
+            publish(case, map(label, range(LABELS, 2 * LABELS)))
+            assert doomed[step].wait(60) == -signal.SIGKILL, f"{step}: {log_text(case)}"
+    publish(undisturbed, map(label, range(LABELS, 2 * LABELS)))
+    with ExitStack() as stack:
+        for case in (*cases.values(), undisturbed):
+            stack.enter_context(sink(case))
+        for case in (*cases.values(), undisturbed):
+            eventually(lambda case=case: settled(case), f"{case.prefix}: {log_text(case)}")  # type: ignore[misc]
+    expected = content(undisturbed)
+    assert len(expected) == 2 * LABELS
+    for step, case in cases.items():
+        assert content(case) == expected, step
+        assert count(case, "count()") == 2 * LABELS, f"{step}: a range was inserted twice"
+
+
+def replace_all(settings: Settings, name: str) -> Settings:
+    """Return the settings of another stack on the same servers."""
+    name = f"{settings.prefix}{name}"
+    return replace(
+        settings,
+        home=settings.home / name,
+        prefix=name,
+        clickhouse=replace(settings.clickhouse, database=name),
+        analyst=replace(settings.analyst, database=name),
+    )
+
+
+def test_one_joins_in_midstream_and_the_other_is_killed(settings: Settings) -> None:
+    prepare(settings)
+    with sink(settings) as first:
+        publish(settings, map(label, range(1000)))
+        eventually(lambda: count(settings) == 1000, "the first sink alone")
+        with sink(settings) as second:
+            for start in range(1000, 3000, 100):
+                publish(settings, map(label, range(start, start + 100)))
+            eventually(lambda: count(settings) == 3000, "both sinks")
+            first.kill()
+            publish(settings, map(label, range(3000, 4000)))
+            eventually(lambda: count(settings) == 4000 and settled(settings), f"the second alone: {log_text(settings)}")
+            assert count(settings, "count()") == 4000
+            second.send_signal(signal.SIGTERM)
+            assert second.wait(20) == 0, log_text(settings)
+
+
+@pytest.fixture
+def own_server(settings: Settings, tmp_path: Path) -> Iterator["OwnServer"]:
+    """Return a ClickHouse of the test's own, which it may kill."""
+    home = tmp_path / "own"
+    home.mkdir()
+    server = OwnServer(home)
+    with server.running():
+        yield server
+
+
+class OwnServer:
+    """A ClickHouse server in a folder."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._password = clickhouse.passwords(home)
+        self._ports, _ = ports.assign(home, ("clickhouse", "clickhouse_http"))
+        self._popen: Popen | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self.start()
+        try:
+            yield
+        finally:
+            self.kill()
+
+    def start(self) -> None:
+        port, http_port = self._ports["clickhouse"], self._ports["clickhouse_http"]
+        process = clickhouse.prepare(self._home / "clickhouse", self._home / "logs", port, http_port, self._password)
+        self._popen = launch.start(process, self._home)
+        launch.wait_ready([(process, self._popen)], self._home)
+
+    def kill(self) -> None:
+        if self._popen is not None:
+            child.stop(self._popen, 0)
+            self._popen = None
+
+    def signal(self, number: int) -> None:
+        assert self._popen is not None
+        self._popen.send_signal(number)
+
+    def settings(self, base: Settings) -> Settings:
+        port = self._ports["clickhouse"]
+        writer, analyst = (clickhouse.address(user, self._password[user], port) for user in clickhouse.USERS)
+        return replace(base, clickhouse=writer, analyst=analyst)
+
+
+def test_clickhouse_is_killed_and_comes_back(settings: Settings, own_server: OwnServer) -> None:
+    own = prepare(own_server.settings(settings))
+    with sink(own) as process:
+        publish(own, map(label, range(1000)))
+        eventually(lambda: count(own) == 1000, f"before: {log_text(own)}")
+        own_server.kill()
+        publish(own, map(label, range(1000, 3000)))
+        eventually(lambda: "trying again" in log_text(own), "the sink notices")
+        own_server.start()
+        eventually(lambda: count(own) == 3000 and settled(own), f"after: {log_text(own)}")
+        assert count(own, "count()") == 3000
+        assert count(own, "count()", "dead_letters") == 0
+        assert process.poll() is None, "the sink waits, it does not give up"
+
+
+def test_a_sink_that_starts_before_clickhouse_waits_for_it(settings: Settings, own_server: OwnServer) -> None:
+    own = prepare(own_server.settings(settings))
+    own_server.kill()
+    publish(own, map(label, range(10)))
+    with sink(own) as process:
+        eventually(lambda: "trying again" in log_text(own), "the sink notices")
+        own_server.start()
+        eventually(lambda: count(own) == 10, f"{log_text(own)}")
+        assert process.poll() is None
+
+
+def test_asked_to_stop_while_clickhouse_is_away(settings: Settings, own_server: OwnServer) -> None:
+    own = prepare(own_server.settings(settings))
+    with sink(own) as process:
+        publish(own, map(label, range(10)))
+        eventually(lambda: count(own) == 10, log_text(own))
+        own_server.kill()
+        publish(own, map(label, range(10, 20)))
+        eventually(lambda: "trying again" in log_text(own), "the sink notices")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0, log_text(own)

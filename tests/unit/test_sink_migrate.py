@@ -1,0 +1,52 @@
+"""Migration files fall apart into statements, and the files that ship hold exactly the contract's columns."""
+
+import re
+
+import pytest
+
+from streams.catalogue import TOPICS
+from streams.sinks.migrate import _FOLDER, statements
+from streams.sinks.rows import LOG_COLUMNS
+from streams.sinks.tables import FACT_IDENTITY, IDENTITY, TABLES, columns
+
+DDL = {
+    match[1]: statement
+    for statement in statements((_FOLDER / "0001_tables.sql").read_text())
+    if (match := re.match(r"(?:--.*\n|\s)*CREATE TABLE (\w+)", statement))
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", []),
+        ("-- nothing but a comment;\n", []),
+        ("A;\nB;\n", ["A", "B"]),
+        ("A;  \n\nB", ["A", "B"]),
+        ("A 'x; y'\nMORE;\n", ["A 'x; y'\nMORE"]),
+        ("-- what A is for\nA;\n-- the end\n", ["-- what A is for\nA"]),
+    ],
+)
+def test_statements_end_with_a_semicolon_at_the_end_of_a_line(text: str, parts: list[str]) -> None:
+    assert statements(text) == parts
+
+
+def test_every_table_has_a_statement() -> None:
+    assert DDL.keys() == {*TABLES.values()}
+
+
+@pytest.mark.parametrize("topic", TABLES)
+def test_a_table_has_the_columns_of_its_schema_then_those_of_the_log(topic: str) -> None:
+    table = TABLES[topic]
+    found = re.findall(r"^    (\w+) (.+) COMMENT '((?:[^'\\]|\\.)*)',?$", DDL[table], re.MULTILINE)
+    wanted = [(column.name, column.type, column.comment.replace("'", r"\'")) for column in columns(topic)]
+    assert found[: len(wanted)] == wanted
+    assert [name for name, _, _ in found[len(wanted) :]] == list(LOG_COLUMNS)
+    assert all(comment for _, _, comment in found)
+    identity = FACT_IDENTITY if table in TOPICS and table not in IDENTITY else IDENTITY[table]
+    assert f"ORDER BY ({', '.join(identity)})" in DDL[table]
+
+
+def test_every_file_ends_its_last_statement() -> None:
+    for file in sorted(_FOLDER.glob("[0-9]*.sql")):
+        assert file.read_text().rstrip().endswith(";"), file.name

@@ -1,0 +1,54 @@
+"""When bugs make dead letters of too many records."""
+
+import pytest
+
+from streams.transport.guards import BugLimit
+from streams.transport.producer import group_metadata
+
+
+def test_ten_bugs_in_a_row_are_borne() -> None:
+    limit = BugLimit()
+    assert not any(limit.bug() for _ in range(10))
+    assert limit.bug()
+
+
+def test_a_record_that_passes_ends_the_row() -> None:
+    limit = BugLimit(share=1.0)
+    for _ in range(50):
+        assert not any(limit.bug() for _ in range(10))
+        limit.passed(1)
+
+
+def test_a_crowd_of_bugs_is_too_many_even_with_others_between() -> None:
+    limit = BugLimit()
+    for _ in range(10):
+        assert not limit.bug()
+        limit.passed(20)
+    assert limit.bug()
+
+
+def test_bugs_one_in_200_are_borne() -> None:
+    limit = BugLimit()
+    for _ in range(100):
+        assert not limit.bug()
+        limit.passed(199)
+
+
+def test_only_the_last_records_count() -> None:
+    limit = BugLimit()
+    for _ in range(5):
+        for _ in range(9):
+            assert not limit.bug()
+            limit.passed(1)
+        limit.passed(1000)
+
+
+@pytest.mark.parametrize(("generation", "member"), [(-1, ""), (-1, "member"), (3, "")])
+def test_the_metadata_of_nobody_is_refused(generation: int, member: str) -> None:
+    """The broker would take it without any check."""
+    with pytest.raises(ValueError, match="not a member"):
+        group_metadata("g", generation, member)
+
+
+def test_group_metadata_is_what_librdkafka_writes() -> None:
+    assert group_metadata("g", 3, "m") == b"CGMDv2:\x03\0\0\0g\0m\0\x01"
