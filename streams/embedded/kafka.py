@@ -4,6 +4,7 @@ import base64
 import secrets
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -38,6 +39,9 @@ def properties(shared: str, log_dir: Path, port: int, controller_port: int) -> s
         f"advertised.listeners=PLAINTEXT://{LOCALHOST}:{port}\n"
         f"controller.quorum.voters=1@{LOCALHOST}:{controller_port}\n"
         f"log.dirs={log_dir}\n"
+        # One node has nobody to take over from it: fencing it because the machine slept would only cost it its leaders.
+        # A killed broker's registration is retired by `kafka_server` instead of timing out.
+        "broker.session.timeout.ms=86400000\n"
     )
 
 
@@ -65,7 +69,8 @@ def prepare(root: Path, port: int, controller_port: int) -> Process:
         formatted = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_SECONDS)
         if formatted.returncode:
             raise LabelloopError(f"cannot format {log_dir}, delete it and start again:\n{formatted.stderr.strip()}")
-    return Process(NAME, (*java, "kafka.Kafka", str(config)), is_ready=lambda: is_ready(port))
+    command = (sys.executable, "-m", "streams.embedded.kafka_server", str(config), *java)
+    return Process(NAME, command, is_ready=lambda: is_ready(port))
 
 
 def is_ready(port: int) -> bool:

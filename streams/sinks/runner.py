@@ -320,6 +320,8 @@ class Sink:
         consumer.assign(
             [TopicPartition(t, p, ledger.reached or OFFSET_BEGINNING) for (t, p), ledger in self._ledgers.items()]
         )
+        consumer.resume(consumer.assignment())  # librdkafka keeps a pause over the loss of the partition
+        self._paused = False
         log.info("%d partitions are ours", len(partitions))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

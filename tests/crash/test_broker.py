@@ -1,18 +1,21 @@
-"""A broker that is away for a while: a worker survives it or ends with 70; nothing is lost and nothing doubled."""
+"""A broker that stops or is killed: a worker survives it or ends with 70; nothing is lost, doubled or left hanging."""
 
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.cimpl import NewTopic
 
-from streams.embedded import child, launch, ports
+from streams.embedded import child, kafka_server, launch, ports
 from streams.embedded import kafka as broker
 from tests.crash import work
 from tests.crash.app import Config
 from tests.crash.cluster import Worker, cluster, wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.timeout(300)]
 
 
 class Broker:
@@ -41,6 +44,16 @@ class Broker:
             child.stop(self._running, 20)
             self._running = None
 
+    def kill(self) -> None:
+        """End it as by kill -9."""
+        assert self._running is not None
+        child.kill(self._running)
+        self._running = None
+
+    def ended_in_order(self) -> bool:
+        """Return whether its files say so."""
+        return (self._home / "kafka" / "log" / kafka_server.CLEAN).exists()
+
 
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[Broker]:
@@ -50,6 +63,7 @@ def own_broker(tmp_path: Path) -> Iterator[Broker]:
     made.stop()
 
 
+@pytest.mark.slow
 def test_broker_restarts_in_mid_run(own_broker: Broker, tmp_path: Path) -> None:
     with cluster(own_broker.address, tmp_path, "memory") as case:
         case.load(work.events(20_000))
@@ -71,8 +85,35 @@ def test_broker_restarts_in_mid_run(own_broker: Broker, tmp_path: Path) -> None:
         case.verify()
 
 
+@pytest.mark.slow
 def test_no_broker(tmp_path: Path) -> None:
     """Without a broker a worker asks to be restarted."""
     worker = Worker(Config("127.0.0.1:1", str(tmp_path), "crash"), tmp_path / "log")
     assert worker.wait() == 70
     assert "does not answer" in worker.log()
+
+
+def test_a_kill_leaves_no_transaction_hanging(own_broker: Broker) -> None:
+    """What was open when the broker died is aborted when its time is over, and readers pass it."""
+    admin = AdminClient({"bootstrap.servers": own_broker.address})
+    admin.create_topics([NewTopic("outputs", 1, 1)])["outputs"].result(30)
+
+    def end(isolation: IsolationLevel) -> int:
+        partition = TopicPartition("outputs", 0)
+        asked = admin.list_offsets({partition: OffsetSpec.latest()}, isolation_level=isolation, request_timeout=10)  # type: ignore[no-untyped-call]
+        return int(asked[partition].result(15).offset)
+
+    producer = Producer(
+        {"bootstrap.servers": own_broker.address, "transactional.id": "dies", "transaction.timeout.ms": 3000}
+    )
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce("outputs", b"never committed")
+    assert producer.flush(30) == 0
+    own_broker.kill()
+    assert not own_broker.ended_in_order()
+    own_broker.start()
+    wait_until(lambda: end(IsolationLevel.READ_UNCOMMITTED) == 2, "the marker of the abort")
+    assert end(IsolationLevel.READ_COMMITTED) == 2
+    own_broker.stop()
+    assert own_broker.ended_in_order()

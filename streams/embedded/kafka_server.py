@@ -1,0 +1,122 @@
+"""Becomes the embedded broker: `python -m streams.embedded.kafka_server CONFIG JAVA OPTION...`.
+
+A broker that was killed is still registered when it comes back, and has to wait until that registration's session has
+timed out. Until then it works on by its old metadata: it takes up the transactions it finds, but its clients' port is
+closed. When the session times out, the partitions have no leader for a moment, and Kafka 4.3.1 drops the transaction
+markers on their way to them as if the partitions were deleted: the transaction is complete for its coordinator and
+open for ever in the log, and no read_committed reader passes it. (`KRaftMetadataCache.getPartitionLeaderEndpoint` says
+"unknown topic" where it means "no leader at present"; up to 4.0 it did not.)
+
+So after an end that was not in order the metadata quorum is started alone first, with a short session time-out, until
+it has fenced the old registration. The broker then starts without leaders, and without the wait.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from streams.embedded import child
+
+CLEAN = ".kafka_cleanshutdown"
+"""File that Kafka leaves in its folder when it has ended in order."""
+
+_LIMIT_S = 60
+_SESSION_MS = 1000
+_TOLD = 20  # last lines of the quorum's log that an error shows
+_QUORUM_ALONE = (
+    "process.roles=controller",
+    "listeners=CONTROLLER://{address}",
+    f"broker.session.timeout.ms={_SESSION_MS}",
+)
+_REPLAYED = re.compile(r"Replayed .*(?:RegisterBrokerRecord|BrokerRegistrationChangeRecord)\(.*\bfenced=(-?\w+)")
+_ACTIVE = "Performing controller activation"
+
+
+def settings_of(config: str) -> dict[str, str]:
+    """Return the settings of a properties file; of two the last counts."""
+    lines = (line.strip() for line in config.splitlines())
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def quorum_config(config: str) -> str:
+    """Return the configuration of the metadata quorum alone, made from the broker's."""
+    address = settings_of(config)["controller.quorum.voters"].split("@", 1)[1]
+    kept = [line for line in config.splitlines() if not line.startswith("advertised.listeners=")]
+    return "\n".join([*kept, *_QUORUM_ALONE, ""]).format(address=address)
+
+
+def lines_until_fenced(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the quorum's log up to the line at which it is active and its broker is fenced.
+
+    Raises:
+        EOFError: the log ends before.
+    """
+    active = fenced = False
+    for line in lines:
+        yield line
+        active = active or _ACTIVE in line
+        if replayed := _REPLAYED.search(line):
+            # a registration says true or false; a change of one says 1, -1, or 0 for "as before"
+            fenced = {"true": True, "1": True, "false": False, "-1": False}.get(replayed[1], fenced)
+        if active and fenced:
+            return
+    raise EOFError
+
+
+def retire(config: Path, java: list[str]) -> None:
+    """Fence the registration that a killed broker has left.
+
+    Args:
+        config: The broker's configuration.
+        java: The JVM with its options.
+
+    Raises:
+        EOFError: the quorum ended, or did not fence it in time.
+    """
+    alone, log = config.with_name("quorum.properties"), config.with_name("quorum.log")
+    alone.write_text(quorum_config(config.read_text()))
+    log.unlink(missing_ok=True)
+    told = "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller=info"
+    quorum = child.spawn([*java, told, "kafka.Kafka", str(alone)], log, os.environ, config.parent)
+    try:
+        for _ in lines_until_fenced(_follow(log, quorum)):
+            pass
+    finally:
+        child.stop(quorum, _LIMIT_S)  # in order, so that what it logged is in its log
+
+
+def main(config: Path, java: list[str]) -> None:
+    """Retire a killed predecessor, then become the broker; does not return."""
+    log_dir = Path(settings_of(config.read_text())["log.dirs"])
+    if (log_dir / "__cluster_metadata-0").exists() and not (log_dir / CLEAN).exists():
+        try:
+            retire(config, java)
+        except EOFError:
+            log = config.with_name("quorum.log")
+            sys.exit(f"the metadata quorum does not start alone; {log} ends with:\n{child.last_lines(log, _TOLD)}")
+    sys.stderr.flush()
+    os.execv(java[0], [*java, "kafka.Kafka", str(config)])
+
+
+def _follow(log: Path, writer: "subprocess.Popen[bytes]") -> Iterator[str]:
+    """Yield the lines of a log as they come, until its writer ends or the time limit has passed."""
+    limit = time.monotonic() + _LIMIT_S
+    with log.open(errors="replace") as file:
+        line = ""
+        while time.monotonic() < limit:
+            line += file.readline()
+            if line.endswith("\n"):
+                yield line
+                line = ""
+            elif writer.poll() is not None:
+                return
+            else:
+                time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

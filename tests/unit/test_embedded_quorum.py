@@ -1,0 +1,50 @@
+"""Retiring a killed broker's registration: what is read from the quorum's log, and how the quorum is configured."""
+
+from pathlib import Path
+
+import pytest
+
+from streams.embedded import kafka
+from streams.embedded.kafka_server import lines_until_fenced, quorum_config, settings_of
+
+ACTIVE = "WARN [QuorumController id=1] Performing controller activation."
+
+
+def registered(fenced: str) -> str:
+    record = f"RegisterBrokerRecord(brokerId=1, endPoints=[E(name='P')], fenced={fenced}, inControlledShutdown=false)"
+    return f"Replayed RegisterBrokerRecord establishing a new incarnation of broker 1: {record}"
+
+
+def changed(fenced: int) -> str:
+    record = f"BrokerRegistrationChangeRecord(brokerId=1, fenced={fenced}, inControlledShutdown=0)"
+    return f"Replayed BrokerRegistrationChangeRecord modifying the registration for broker 1: {record}"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([registered("true"), changed(-1), ACTIVE, changed(1)], id="times out"),
+        pytest.param([registered("true"), changed(-1), changed(1), ACTIVE], id="was fenced before"),
+        pytest.param([registered("true"), ACTIVE], id="was killed before it was let in"),
+        pytest.param([registered("true"), changed(-1), changed(0), registered("true"), ACTIVE], id="came twice"),
+        pytest.param([registered("false"), changed(0), ACTIVE, changed(1)], id="from a snapshot"),
+    ],
+)
+def test_it_reads_on_until_the_quorum_is_active_and_its_broker_fenced(lines: list[str]) -> None:
+    assert list(lines_until_fenced(iter([*lines, "later"]))) == lines
+
+
+@pytest.mark.parametrize("lines", [[], [ACTIVE], [registered("true"), changed(-1), ACTIVE, changed(0)]])
+def test_a_log_that_ends_before_is_an_error(lines: list[str]) -> None:
+    with pytest.raises(EOFError):
+        list(lines_until_fenced(lines))
+
+
+def test_the_quorum_alone_uses_the_brokers_folder_and_listens_to_its_own_port_only() -> None:
+    broker = kafka.properties("process.roles=broker,controller\nnode.id=1", Path("/d"), 1, 2)
+    alone = settings_of(quorum_config(broker))
+    assert alone["process.roles"] == "controller"
+    assert alone["listeners"] == "CONTROLLER://127.0.0.1:2"
+    assert (alone["log.dirs"], alone["node.id"]) == ("/d", "1")
+    assert "advertised.listeners" not in alone
+    assert int(alone["broker.session.timeout.ms"]) < int(settings_of(broker)["broker.session.timeout.ms"])
