@@ -1,6 +1,7 @@
 """Where a sink goes on: behind markers, where the log begins, and nowhere if the log is another one."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -36,16 +37,23 @@ def _own_signals() -> Iterator[None]:
 
 
 class WatchedSink(Sink):
-    """Runs in this process until a condition holds; its first inserts fail as if ClickHouse were away."""
+    """Runs in this process until a condition holds.
 
-    def __init__(self, settings: Settings, done: Callable[[], bool], failures: int = 0) -> None:
+    Args:
+        done: The condition.
+        away: Whether the insert after so many failed ones fails too, as if ClickHouse were away.
+    """
+
+    def __init__(
+        self, settings: Settings, done: Callable[[], bool], away: Callable[[int], bool] = lambda _: False
+    ) -> None:
         super().__init__(settings, builds(settings))
         self._done = done
         self.held: list[int] = []
         insert = self._writer.insert
 
         def insert_at_last(table: str, names: Sequence[str], columns: Sequence[list[Any]], token: str) -> None:
-            if len(self.held) < failures:
+            if away(len(self.held)):
                 self.held.append(sum(ledger.size for ledger in self._ledgers.values()))
                 raise NotNow("away")
             insert(table, names, columns, token)
@@ -102,12 +110,37 @@ def test_the_position_passes_markers_that_came_while_clickhouse_was_away(setting
         for n in range(20):
             producer.produce(settings.topic("labels"), codec.encode("labels", label(n)), b"", partition=n % 3)
         producer.commit_transaction()
-    WatchedSink(settings, lambda: settled(settings), failures=3).run()
+    WatchedSink(settings, lambda: settled(settings), away=lambda n: n < 3).run()
     assert query(settings, "SELECT count(), uniqExact(event_id) FROM labels FINAL") == [(20, 20)]
 
 
+def test_it_reads_on_after_it_lost_its_partitions_while_clickhouse_was_away(settings: Settings) -> None:
+    """It waits with its partitions paused, and a pause outlives their loss unless it is lifted."""
+    publish(settings, map(label, range(100)))
+    group = {"group.id": settings.topic("sink"), "enable.auto.commit": False}
+    other = Consumer({"bootstrap.servers": settings.kafka, **group})
+    joined = threading.Event()
+
+    def join_and_leave() -> None:
+        other.subscribe([settings.topic("labels")], on_assign=lambda *_: joined.set())
+        while not joined.is_set():
+            other.poll(0.05)
+        other.close()
+
+    joining = threading.Thread(target=join_and_leave)
+
+    def away(failed: int) -> bool:
+        if not failed:
+            joining.start()
+        return not joined.is_set()
+
+    WatchedSink(settings, lambda: settled(settings), away).run()
+    joining.join()
+    assert query(settings, "SELECT count(), uniqExact(event_id) FROM labels FINAL") == [(100, 100)]
+
+
 def test_memory_does_not_grow_while_clickhouse_is_away(settings: Settings) -> None:
-    sink = WatchedSink(settings, lambda: settled(settings), failures=4)
+    sink = WatchedSink(settings, lambda: settled(settings), away=lambda n: n < 4)
     long = {"why": "x" * 100_000}
     publish(settings, (label(n, attributes=long) for n in range(1000)))
     sink.run()
