@@ -69,8 +69,8 @@ def prepare(root: Path, port: int, controller_port: int) -> Process:
         formatted = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_SECONDS)
         if formatted.returncode:
             raise LabelloopError(f"cannot format {log_dir}, delete it and start again:\n{formatted.stderr.strip()}")
-    command = (sys.executable, "-m", "streams.embedded.kafka_server", str(config), *java)
-    return Process(NAME, command, is_ready=lambda: is_ready(port))
+    server = (sys.executable, "-m", "streams.embedded.kafka_server", str(config), *java)
+    return Process(NAME, server, is_ready=lambda: is_ready(port))
 
 
 def is_ready(port: int) -> bool:
