@@ -1,10 +1,12 @@
 """Guards the contract: ids of schemas, examples, and that no edit breaks a reader.
 
 Facts are kept for ever, so every version of a fact's schema must read every other one (full transitive
-compatibility); of the rest, the newest must read the older ones.
+compatibility), and no field of theirs may go or get another name: Avro would read it as its default, without a word.
+Of the rest, the newest must read the older ones.
 """
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -12,6 +14,9 @@ from fastavro import parse_schema
 
 from streams import resources
 from streams.catalogue import TOPICS
+from streams.errors import LabelloopError
+
+_MAX_ID = 2**31 - 1  # registries keep ids as signed 32-bit numbers
 
 
 class Entry(TypedDict):
@@ -61,10 +66,30 @@ def without_docs(schema: Any) -> Any:
 
 
 def problems(files: dict[str, dict[str, Any]], lock: list[Entry]) -> list[str]:
-    """Return what breaks the contract, one line each; empty when all is well."""
+    """Return what keeps the files from being the contract, one line each; empty when all is well."""
+    return breaking(files, lock) + [
+        f"{name}: not in the lock file as it is: run `labelloop schemas lock` once it is compatible"
+        for name in unlocked(files, lock)
+    ]
+
+
+def unlocked(files: dict[str, dict[str, Any]], lock: list[Entry]) -> list[str]:
+    """Return the names of the schemas that are new or have changed."""
+    newest = {entry["name"]: entry["schema"] for entry in lock}
+    return [name for name, schema in files.items() if newest.get(name) != without_docs(schema)]
+
+
+def breaking(files: dict[str, dict[str, Any]], lock: list[Entry]) -> list[str]:
+    """Return what breaks the contract whatever is locked, one line each."""
     facts = {topic.schema for topic in TOPICS.values() if topic.kind == "fact"}
     found = [
         f"{name}: in the lock file but schemas/{name}.avsc is gone" for name in {e["name"] for e in lock} - {*files}
+    ]
+    ids = [0, *(entry["id"] for entry in lock)]
+    found += [
+        f"lock.json: id {later} comes after {earlier}: ids rise from 1 to {_MAX_ID} and are never used twice"
+        for earlier, later in pairwise(ids)
+        if not earlier < later <= _MAX_ID
     ]
     for name, schema in files.items():
         try:
@@ -83,8 +108,35 @@ def problems(files: dict[str, dict[str, Any]], lock: list[Entry]) -> list[str]:
                     f"{name}: version {entry['id']} cannot read it: {why}"
                     for why in incompatible(entry["schema"], schema)
                 ]
-        if not versions or versions[-1]["schema"] != without_docs(schema):
-            found.append(f"{name}: not in the lock file as it is: run `labelloop schemas lock` once it is compatible")
+                found += [f"{name}: version {entry['id']}: {why}" for why in lost(entry["schema"], schema)]
+    return found
+
+
+def lost(stored: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    """Return what `schema` would lose of records written as `stored`, though Avro's rules allow it."""
+    before, after = _types(stored), _types(schema)
+    gone = [f"{path} is gone: no field of a fact may be removed or renamed" for path in before if path not in after]
+    return gone + [
+        f"{path} changes between string and bytes: it would be read as the other"
+        for path in before
+        if path in after and ("bytes" in before[path]) != ("bytes" in after[path])
+    ]
+
+
+def _types(schema: Any, where: str = "") -> dict[str, set[str]]:
+    """Return the names of the types of each field, by dotted path; items of lists and maps have their field's path."""
+    if isinstance(schema, str):
+        return {where: {schema}}
+    found: dict[str, set[str]] = {}
+    parts = schema if isinstance(schema, list) else [schema.get(name) for name in ("items", "values")]
+    inner = [_types(part, where) for part in parts if part is not None]
+    if isinstance(schema, dict):
+        found[where] = {schema["type"]} if isinstance(schema["type"], str) else set()
+        fields = schema.get("fields", ())
+        inner += [_types(field["type"], f"{where}.{field['name']}".lstrip(".")) for field in fields]
+    for paths in inner:
+        for path, names in paths.items():
+            found.setdefault(path, set()).update(names)
     return found
 
 
@@ -104,8 +156,11 @@ def undocumented(schema: Any, where: str = "") -> list[str]:
 
 def incompatible(reader: dict[str, Any], writer: dict[str, Any]) -> list[str]:
     """Return why `reader` cannot read what `writer` wrote, by the rules of Avro's schema resolution."""
-    from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
-    from avro.schema import parse
+    try:
+        from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
+        from avro.schema import parse
+    except ModuleNotFoundError:
+        raise LabelloopError("schemas are checked with the development requirements: install labelloop[dev]") from None
 
     result = ReaderWriterCompatibilityChecker().get_compatibility(parse(json.dumps(reader)), parse(json.dumps(writer)))
     if result.compatibility == SchemaCompatibilityType.compatible:
@@ -115,8 +170,7 @@ def incompatible(reader: dict[str, Any], writer: dict[str, Any]) -> list[str]:
 
 def extended(files: dict[str, dict[str, Any]], lock: list[Entry]) -> list[Entry]:
     """Return the lock with a new id for each schema that is new or has changed."""
-    newest = {entry["name"]: entry["schema"] for entry in lock}
-    changed = [name for name, schema in files.items() if newest.get(name) != without_docs(schema)]
+    changed = unlocked(files, lock)
     start = max((entry["id"] for entry in lock), default=0) + 1
     return lock + [Entry(id=start + n, name=name, schema=without_docs(files[name])) for n, name in enumerate(changed)]
 

@@ -1,6 +1,7 @@
 """What a dead letter says: where the record lies, why it cannot be processed, and its bytes.
 
-Above `MAX_CARRIED_BYTES` only the hash and the first bytes are carried: the original stays in its topic.
+Above `MAX_CARRIED_BYTES` only the hash and the first bytes are carried, of a long key and a long detail the beginning:
+the original stays in its topic, and no record is too large to be told of.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from streams.errors import Reason
 
 MAX_CARRIED_BYTES = 1024 * 1024
 _HEAD_BYTES = 1024
+_KEY_BYTES = 4096
+_DETAIL_CHARACTERS = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,11 @@ class DeadLetter:
     reason: Reason
     detail: str
 
+    @property
+    def record_key(self) -> bytes:
+        """The key of the record in the dead-letter topic."""
+        return (self.key or b"")[:_KEY_BYTES]
+
     def encode(self) -> bytes:
         """Return the record for the dead-letter topic."""
         value = self.value or b""
@@ -51,8 +59,8 @@ class DeadLetter:
                 "offset": self.offset,
                 "log_time": self.log_time,
                 "reason": self.reason,
-                "detail": self.detail,
-                "key": self.key,
+                "detail": self.detail[:_DETAIL_CHARACTERS],
+                "key": None if self.key is None else self.record_key,
                 "value": value if len(value) <= MAX_CARRIED_BYTES else None,
                 "value_head": value[:_HEAD_BYTES],
                 "value_bytes": len(value),

@@ -4,8 +4,9 @@ The types mirror `schemas/*.avsc`, where every field's unit and meaning is writt
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any, TypedDict
 from uuid import UUID, uuid5
 
@@ -74,13 +75,26 @@ def event_id(*parts: object) -> str:
     return str(uuid5(NAMESPACE, orjson.dumps(parts, option=orjson.OPT_SORT_KEYS).decode()))
 
 
-def digest(event: Event) -> str:
-    """Return a short hash of an event's content, the same for every copy of it.
+def said(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an event says: its fields that are set, and within them whatever is not null.
 
-    Fields that are unset do not count: a later schema may add some, and a copy sent again must still be a copy.
+    Ids and digests are made from this alone: a later schema may add fields, and kinds of label values, and what was
+    said before must keep its id.
     """
-    content = {name: value for name, value in event.items() if value}
-    return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+    return {name: _not_null(value) for name, value in event.items() if value}
+
+
+def _not_null(part: Any) -> Any:
+    if type(part) is dict:
+        return {name: _not_null(value) for name, value in part.items() if value is not None}
+    if type(part) is list and part and type(part[0]) is dict:
+        return [_not_null(value) for value in part]
+    return part
+
+
+def digest(event: Event) -> str:
+    """Return a short hash of what an event says, the same for every copy of it."""
+    return blake2b(orjson.dumps(said(event), option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
 
 
 def validate(name: str, event: Event, log_time: int | None) -> None:
@@ -148,6 +162,8 @@ def check_value(field: str, value: Mapping[str, Any]) -> None:
         raise Poison("invalid", f"{field}.{kind} is missing: set the field that kind names")
     if kind == "number" and not math.isfinite(content):
         raise Poison("invalid", f"{field}.number is {content}: give a finite number")
+    for label in classes_in(value):
+        _text(f"a class in {field}.{kind}", label, 500)
     if kind == "choices" and len({*content}) != len(content):
         raise Poison("invalid", f"{field}.choices names a class twice: give a set")
     if kind == "spans":
@@ -156,17 +172,54 @@ def check_value(field: str, value: Mapping[str, Any]) -> None:
                 raise Poison(
                     "invalid", f"{field}: span {span['start']}-{span['end']}: start at 0 or later, end after the start"
                 )
-    if kind in ("boxes", "polygons", "tracks") and not all(map(math.isfinite, _numbers(content))):
-        raise Poison("invalid", f"{field}.{kind} holds a number that is not finite")
-    if kind == "polygons" and any(len(polygon["points"]) < 3 for polygon in content):
-        raise Poison("invalid", f"{field}: a polygon needs at least 3 points")
+    elif kind == "boxes":
+        _rectangles(field, content)
+    elif kind == "polygons":
+        for polygon in content:
+            if len(polygon["points"]) < 3:
+                raise Poison("invalid", f"{field}: a polygon needs at least 3 points")
+            for point in polygon["points"]:
+                _fractions(field, point["x"], point["y"])
+    elif kind == "tracks":
+        for track in content:
+            frames = [frame["frame"] for frame in track["frames"]]
+            if not frames or frames[0] < 0 or any(later <= earlier for earlier, later in pairwise(frames)):
+                raise Poison("invalid", f"{field}: a track has keyframes, numbered from 0, in order, each once")
+            _rectangles(field, track["frames"])
 
 
-def _numbers(part: Any) -> list[float]:
-    if isinstance(part, float):
-        return [part]
-    parts = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
-    return [number for inner in parts for number in _numbers(inner)]
+def classes_in(value: Mapping[str, Any]) -> list[str]:
+    """Return the classes that a value names: its choices, or those of its regions."""
+    kind = value["kind"]
+    content = value[kind]
+    if kind == "choice":
+        return [content]
+    if kind == "choices":
+        return list(content)
+    return [region["label"] for region in content] if kind in _REGIONS else []
+
+
+_REGIONS = frozenset({"spans", "boxes", "polygons", "tracks"})
+
+
+def _rectangles(field: str, rectangles: Sequence[Mapping[str, float]]) -> None:
+    for one in rectangles:
+        _fractions(field, one["x"], one["y"], one["width"], one["height"])
+        if one["width"] <= 0 or one["height"] <= 0:
+            raise Poison(
+                "invalid", f"{field}: a box of {one['width']:g} by {one['height']:g}: give a width and height above 0"
+            )
+        if not math.isfinite(one.get("rotation", 0.0)):
+            raise Poison("invalid", f"{field}: a rotation of {one['rotation']}: give degrees")
+
+
+def _fractions(field: str, *numbers: float) -> None:
+    """Refuse what is no fraction of an image's size; a region may reach beyond the edge, but not by an image."""
+    for number in numbers:
+        if not -1 <= number <= 2:
+            raise Poison(
+                "invalid", f"{field}: {number:g} is no fraction of the image: divide pixels by its width or height"
+            )
 
 
 def _label(event: Event) -> None:
@@ -219,15 +272,21 @@ def _gold(event: Event) -> None:
 
 def _claim(event: Event) -> None:
     _one_of("action", event["action"], CLAIM_ACTIONS)
-    lease = event["lease_ms"]
-    if lease is not None and not 0 < lease <= 7 * 86_400_000:
-        raise Poison("invalid", f"lease_ms is {lease}: give 1 ms to 7 days")
+    if event["lease_ms"] is not None:
+        _lease("lease_ms", event["lease_ms"])
+
+
+def _lease(field: str, lease: int) -> None:
+    if not 0 < lease <= 7 * 86_400_000:
+        raise Poison("invalid", f"{field} is {lease}: give 1 ms to 7 days")
 
 
 def _project(event: Event) -> None:
     classes, members, policy = event["classes"], event["members"], event["policy"]
-    if classes is not None and (len({*classes}) != len(classes) or "" in classes):
-        raise Poison("invalid", "classes names one twice or an empty one: give each class once, in order")
+    if classes is not None and (not classes or len({*classes}) != len(classes) or "" in classes):
+        raise Poison("invalid", "classes names one twice, an empty one or none: give each class once, in order")
+    if members is not None and not members:
+        raise Poison("invalid", "members names nobody, and nobody could give a verdict: keep one reviewer or lead")
     for actor, role in (members or {}).items():
         _one_of(f"members[{actor!r}]", role, ROLES)
     if policy is not None:
@@ -237,8 +296,12 @@ def _project(event: Event) -> None:
         if not 0 < policy["annotator_accuracy"] < 1:
             raise Poison("invalid", "policy.annotator_accuracy must lie between 0 and 1")
         _share("policy.resolve_confidence", policy["resolve_confidence"])
-        if not math.isfinite(policy["ageing_per_day"]) or policy["ageing_per_day"] < 0 or policy["lease_ms"] <= 0:
-            raise Poison("invalid", "policy.ageing_per_day must be 0 or more and policy.lease_ms above 0")
+        if not 0 <= policy["ageing_per_day"] <= 1:
+            raise Poison("invalid", "policy.ageing_per_day must lie from 0 to 1")
+        _lease("policy.lease_ms", policy["lease_ms"])
+    guideline = event["guideline"]
+    if guideline is not None:
+        _text("guideline.version", guideline["version"], 200)
 
 
 _CHECKS: dict[str, Callable[[Event], None]] = {

@@ -36,12 +36,19 @@ class ClickHouseAddress:
         Raises:
             LabelloopError: the address is of another form.
         """
-        parts = urlsplit(url)
-        if parts.scheme != "clickhouse" or not parts.hostname:
-            raise LabelloopError("LABELLOOP_CLICKHOUSE must look like clickhouse://user:password@host:9000/labelloop")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if host is None or parts.scheme != "clickhouse":
+            raise LabelloopError(
+                "LABELLOOP_CLICKHOUSE must look like clickhouse://user:password@host:9000/labelloop, with special "
+                "characters of the password percent-encoded"
+            )
         return cls(
-            parts.hostname,
-            9000 if parts.port is None else parts.port,
+            host,
+            9000 if port is None else port,
             unquote(parts.username or "default"),
             unquote(parts.password or ""),
             parts.path.strip("/") or "labelloop",
@@ -155,6 +162,6 @@ def read_stack(home: Path) -> dict[str, str] | None:
 
 def _number(env: Mapping[str, str], name: str, default: int) -> int:
     text = env.get(name, str(default))
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise LabelloopError(f"{name} is {text!r}: use a whole number above 0")
     return int(text)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from streams.cli.options import data_option, project_option
@@ -38,12 +39,12 @@ def list_(data: Path | None) -> None:
         last = projects.history(name)[-1]
         view = projects.at(name, last.log_time)
         table.add_row(
-            name,
+            escape(name),
             "-" if view.classes is None else str(len(view.classes)),
             "-" if view.members is None else str(len(view.members)),
-            view.guidelines[-1].version if view.guidelines else "-",
+            escape(view.guidelines[-1].version) if view.guidelines else "-",
             _when(last.log_time),
-            last.event["actor"]["id"],
+            escape(last.event["actor"]["id"]),
         )
     if table.row_count:
         Console().print(table)
@@ -62,15 +63,15 @@ def show(project: str, data: Path | None) -> None:
     projects = read_projects(Settings.load(data))
     history = projects.history(project)
     view = projects.at(project, history[-1].log_time if history else 0)
-    settings = Table("setting", "value", title=project, title_justify="left")
-    settings.add_row("classes", "any" if view.classes is None else ", ".join(view.classes))
+    settings = Table("setting", "value", title=escape(project), title_justify="left")
+    settings.add_row("classes", "any" if view.classes is None else escape(", ".join(view.classes)))
     for name, number in asdict(view.policy).items():
         settings.add_row(f"policy {name}", str(number))
-    settings.add_row("members", "anybody" if view.members is None else _members(view.members))
-    settings.add_row("guidelines", ", ".join(guideline.version for guideline in view.guidelines) or "none")
+    settings.add_row("members", "anybody" if view.members is None else escape(_members(view.members)))
+    settings.add_row("guidelines", escape(", ".join(guideline.version for guideline in view.guidelines)) or "none")
     changes = Table("when (UTC)", "who", "what", title="history", title_justify="left")
     for change in history:
-        changes.add_row(_when(change.log_time), change.event["actor"]["id"], _what(change.event))
+        changes.add_row(_when(change.log_time), escape(change.event["actor"]["id"]), escape(_what(change.event)))
     Console().print(settings, changes)
 
 
@@ -94,6 +95,8 @@ def set_(
     data: Path | None,
 ) -> None:
     """Change settings of a project; what is not named stays as it is.
+
+    A change is in force for whatever the log gets after it; an item's task follows with the next fact about the item.
 
     Example: labelloop project set --project birds --by lead-1 --classes wren,robin --member anna=reviewer
     """

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, TransferSpeedColumn
 from rich.table import Table
 
@@ -51,25 +52,26 @@ def import_(
     status is 1 if there were any. Columns, besides any others, which are kept as attributes:
 
     \b
-      items        item_id, text, media or url, group, features, features_file, row, task_type
-      labels       item_id, annotator_id, label, timestamp, time_spent_s
-      gold         item_id, label
+      items        item_id, text, media or url, group, features, features_file, row, task_type, removed
+      labels       item_id, annotator_id, label, time_spent_s, retracted
+      gold         item_id, label, actor_id
       predictions  item_id, model_version, label, probabilities, out_of_sample, novelty
-      corrections  item_id, reviewer_id, verdict, value, reason
-      flags        item_id, actor_id, kind, text, severity
+      corrections  item_id, reviewer_id, verdict, value, reason, undoes
+      flags        item_id, actor_id, kind, text, severity, resolves
       comments     item_id, actor_id, thread, text
+      all of them  timestamp, schema_version, guideline_version
 
     Example: labelloop import labels labels.jsonl --project birds
     """
-    clock = SystemClock()
+    clock, summary = SystemClock(), Summary()
     began = time.perf_counter()
     with Progress(
         *Progress.get_default_columns(), TransferSpeedColumn(), console=Console(stderr=True), disable=not _on_terminal()
     ) as progress:
-        task = progress.add_task(f"{kind} of {file.name}", total=file.stat().st_size)
+        task = progress.add_task(f"{kind} of {escape(file.name)}", total=file.stat().st_size)
 
-        def run(send: Callable[..., object]) -> Summary:
-            return import_file(
+        def run(send: Callable[..., object]) -> None:
+            import_file(
                 file,
                 kind,
                 project,
@@ -78,13 +80,18 @@ def import_(
                 name=source,
                 use=use,
                 progress=lambda read: progress.advance(task, read),
+                summary=summary,
             )
 
-        if dry_run:
-            summary = run(lambda fact: encoded(fact, clock.now_ms()))
-        else:
-            with Producer(Settings.load(data), source=source, clock=clock) as producer:
-                summary = run(producer.send)
+        try:
+            if dry_run:
+                run(lambda fact: encoded(fact, clock.now_ms()))
+            else:
+                with Producer(Settings.load(data), source=source, clock=clock) as producer:
+                    run(producer.send)
+        except LabelloopError:
+            _tell_problems(file, summary)
+            raise
     _report(kind, file, summary, time.perf_counter() - began, "good" if dry_run else "published")
     if summary.bad:
         sys.exit(1)
@@ -94,17 +101,23 @@ def _on_terminal() -> bool:
     return sys.stderr.isatty()
 
 
-def _report(kind: str, file: Path, summary: Summary, seconds: float, sent: str) -> None:
-    lines = summary.sent + summary.bad
+def _tell_problems(file: Path, summary: Summary) -> None:
     for problem in summary.problems:
         click.echo(f"{file}:{problem.line}: {problem.reason}", err=True)
     if summary.bad > len(summary.problems):
         click.echo(f"... and {summary.bad - len(summary.problems):,} more bad lines", err=True)
+
+
+def _report(kind: str, file: Path, summary: Summary, seconds: float, sent: str) -> None:
+    _tell_problems(file, summary)
+    lines = summary.sent + summary.bad
     if not lines:
         click.echo(f"{file} has no lines: nothing to import")
         return
     table = Table("file", "kind", sent, "bad lines", "seconds", "lines/s")
-    table.add_row(file.name, kind, f"{summary.sent:,}", f"{summary.bad:,}", f"{seconds:.1f}", f"{lines / seconds:,.0f}")
+    table.add_row(
+        escape(file.name), kind, f"{summary.sent:,}", f"{summary.bad:,}", f"{seconds:.1f}", f"{lines / seconds:,.0f}"
+    )
     Console().print(table)
 
 

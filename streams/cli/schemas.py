@@ -1,11 +1,13 @@
 """`labelloop schemas`: the contract's check, its lock file, and its export."""
 
 import json
+import os
 import sys
 
 import click
 
 from streams import contract, resources
+from streams.catalogue import TOPICS
 
 
 @click.group()
@@ -19,11 +21,7 @@ def check() -> None:
 
     Example: labelloop schemas check
     """
-    found = contract.problems(contract.schema_files(), contract.read_lock())
-    for line in found:
-        click.echo(line, err=True)
-    if found:
-        sys.exit(1)
+    _refuse(contract.problems(contract.schema_files(), contract.read_lock()))
     click.echo(f"{len(contract.schema_files())} schemas: compatible, documented, locked")
 
 
@@ -33,9 +31,9 @@ def lock() -> None:
 
     Example: labelloop schemas lock
     """
-    path = resources.directory("schemas") / "lock.json"
-    before = contract.read_lock()
-    after = contract.extended(contract.schema_files(), before)
+    path, files, before = resources.directory("schemas") / "lock.json", contract.schema_files(), contract.read_lock()
+    _refuse(contract.breaking(files, before))
+    after = contract.extended(files, before)
     path.write_text(contract.dump(after))
     for entry in after[len(before) :]:
         click.echo(f"{entry['name']}: id {entry['id']}")
@@ -43,12 +41,21 @@ def lock() -> None:
 
 @schemas.command()
 def export() -> None:
-    """Print every schema as requests for a Schema Registry in import mode, one JSON line each.
+    """Print the schemas of every topic as requests for a Schema Registry in import mode, one JSON line each.
 
     Example: labelloop schemas export > subjects.jsonl
     """
-    count: dict[str, int] = {}
-    for entry in contract.read_lock():
-        version = count[entry["name"]] = count.get(entry["name"], 0) + 1
-        body = {"id": entry["id"], "version": version, "schemaType": "AVRO", "schema": json.dumps(entry["schema"])}
-        click.echo(json.dumps({"subject": f"labelloop.{entry['name']}", "request": body}))
+    prefix = os.environ.get("LABELLOOP_PREFIX", "labelloop")
+    for topic in TOPICS.values():
+        versions = [entry for entry in contract.read_lock() if entry["name"] == topic.schema]
+        for version, entry in enumerate(versions, 1):
+            body = {"id": entry["id"], "version": version, "schemaType": "AVRO", "schema": json.dumps(entry["schema"])}
+            click.echo(json.dumps({"subject": f"{prefix}.{topic.name}-value", "request": body}))
+
+
+def _refuse(problems: list[str]) -> None:
+    """End with status 1 if there are problems."""
+    for line in problems:
+        click.echo(line, err=True)
+    if problems:
+        sys.exit(1)

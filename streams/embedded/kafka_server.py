@@ -55,7 +55,7 @@ def lines_until_fenced(lines: Iterable[str]) -> Iterator[str]:
     Raises:
         EOFError: the log ends before.
     """
-    active = fenced = False
+    active, fenced = False, True  # what was never registered need not be fenced
     for line in lines:
         yield line
         active = active or _ACTIVE in line

@@ -110,7 +110,9 @@ def fold(state: ItemState, topic: str, event: Event, log_time: int, size: int) -
     for field in _KEPT[topic]:
         fact[field] = event[field]
     value = fact.get("value")
-    if value is not None:
+    if event.get("retracted"):
+        fact["value"] = None  # a tool may repeat the label it takes back
+    elif value is not None:
         fact["value"] = {"kind": value["kind"], value["kind"]: value[value["kind"]]}
     text = fact.get("text")
     if text is not None:

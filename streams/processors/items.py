@@ -10,8 +10,8 @@ from typing import cast
 from streams import codec, events
 from streams.catalogue import MAX_FACT_BYTES, TOPICS
 from streams.dead_letters import DeadLetter
-from streams.errors import Poison
-from streams.events import Event
+from streams.errors import LabelloopError, Poison
+from streams.events import Event, classes_in
 from streams.keys import item_key, partition_of, project_partition
 from streams.processors.claims import apply_claim
 from streams.processors.item_state import FORMAT, ItemState, fold, new_state
@@ -50,8 +50,7 @@ class Items:
         """
         topic = batch.topic.removeprefix(f"{self._prefix}.")
         touched: dict[bytes, ItemState] = {}
-        changed: dict[bytes, ItemState] = {}
-        newest = 0
+        changed: dict[bytes, tuple[ItemState, int]] = {}  # with the log time of the last fact that changed it
         dead: list[DeadLetter] = []
         for record in batch.records:
             try:
@@ -74,11 +73,11 @@ class Items:
                 continue
             touched[key] = state
             if moved:
-                changed[key] = state
-            newest = max(newest, record.timestamp)
+                changed[key] = state, record.timestamp
         return Effects(
-            rows=cast(dict[bytes, Row], changed),
-            records=[out for state in changed.values() for out in self.emit(state, newest)],
+            rows={key: cast(Row, state) for key, (state, _) in changed.items()},
+            # as of the item's own time, so that it does not matter what else is in the batch
+            records=[out for state, log_time in changed.values() for out in self.emit(state, log_time)],
             dead=dead,
         )
 
@@ -108,7 +107,10 @@ class Items:
         if row is not None:
             state = cast(ItemState, row)
             if state["format"] != FORMAT:
-                raise RuntimeError(f"state rows have format {state['format']}, not {FORMAT}: build them again")
+                raise LabelloopError(
+                    f"the state rows of {CONSUMER!r} have format {state['format']}, not {FORMAT}: delete its changelog "
+                    "and the group's offsets, so that they are built again from the facts"
+                )
             return state
         home = partition_of(key, self._partitions)  # a key that has a row was checked when the row was made
         if home != partition:
@@ -121,10 +123,11 @@ class Items:
     def _authorise(self, topic: str, event: Event, view: ProjectView) -> None:
         if view.classes is not None and topic in ("labels", "corrections", "gold"):
             value = event["value"]
-            if value is not None and value["kind"] == "choice" and value["choice"] not in view.class_order:
+            unknown = next((c for c in classes_in(value) if c not in view.class_order), None) if value else None
+            if unknown is not None:
                 raise Poison(
                     "unknown_class",
-                    f"{value['choice']!r} is not among the classes of {event['project']!r}: correct the label, or "
+                    f"{unknown!r} is not among the classes of {event['project']!r}: correct the label, or "
                     "declare it with `labelloop project set --classes`",
                 )
         if view.members is not None:

@@ -49,7 +49,7 @@ def snapshots(state: ItemState, view: ProjectView) -> Iterator[Snapshot]:
             sent["disagreement"] = votes
             yield Snapshot("disagreement", key, codec.encode("disagreement", _disagreement(state, known)))
         yield from _judgements(state, known, shown, key)
-    if known.n_labels or known.verdict or known.truth or sent["corrected"]:
+    if known.labels or known.truth or state["facts"].get("corrections"):
         yield from _corrected(state, known, shown, key, view)
 
 
@@ -114,7 +114,7 @@ def logged(fact: Fact) -> int:
 
 
 def _corrected(state: ItemState, known: Answer, shown: Consensus, key: bytes, view: ProjectView) -> Iterator[Snapshot]:
-    """Yield the resolved label where it changed; an item that was never resolved says nothing."""
+    """Yield the resolved label where it changed, also that there is none: what is told must not depend on batches."""
     value, source, weight = shown.value, shown.source, PPM
     evidence: dict[str, Fact] = {}
     if source == "majority":
@@ -130,8 +130,6 @@ def _corrected(state: ItemState, known: Answer, shown: Consensus, key: bytes, vi
         evidence = dict([known.truth])
     sent = state["sent"]
     if value is None:
-        if not sent["corrected"]:
-            return
         source, weight, evidence = "none", 0, {}
     record = {
         "project": state["project"],

@@ -64,10 +64,10 @@ def open_threads(state: ItemState) -> list[Fact]:
     return [end[1] for end in ends if end is not None and not end[1]["resolved"]]
 
 
-def newer_labels(answer: Answer, shown: Value | None, since: int) -> list[Fact]:
-    """Return the standing labels that the log got after `since` and that say something else than `shown`."""
+def newer_labels(answer: Answer, value: Value | None, since: int) -> list[Fact]:
+    """Return the standing labels that the log got after `since` and that say something else than `value`."""
     facts = [fact for _, fact in answer.labels.values()]
-    return [fact for fact in facts if fact["logged"] > since and fact["value"] not in (None, shown)]
+    return [fact for fact in facts if fact["logged"] > since and fact["value"] not in (None, value)]
 
 
 def probability_wrong(answer: Answer, shown: Consensus, against: int, view: ProjectView) -> float | None:
@@ -101,7 +101,8 @@ def review_task(state: ItemState, answer: Answer, shown: Consensus, view: Projec
     item = described[1] if described is not None else {"text": None, "media": None, "group": None, "removed": False}
     flags, threads = open_flags(state), open_threads(state)
     settled_at = answer.verdict[1]["logged"] if answer.verdict else answer.truth[1]["logged"] if answer.truth else -1
-    against = newer_labels(answer, shown.value, settled_at) if answer.verdict else []
+    newer = newer_labels(answer, answer.verdict[1]["value"], settled_at) if answer.verdict else []
+    against = [fact for fact in newer if fact["value"] != shown.value]
     stale = guideline_changed(answer, shown, settled_at, view)
     p_wrong = probability_wrong(answer, shown, len(against), view)
     status = "open"
@@ -110,7 +111,7 @@ def review_task(state: ItemState, answer: Answer, shown: Consensus, view: Projec
     elif not answer.n_labels:
         status = "unlabelled"
     elif settled_at >= 0:
-        doubts = [*flags, *threads, *against]
+        doubts = [*flags, *threads, *newer]
         status = "open" if stale or any(fact["logged"] > settled_at for fact in doubts) else "closed"
     reasons: list[str] = []
     priority, tier = 0.0, None

@@ -50,7 +50,7 @@ class Fact(NamedTuple):
 
         Fields that are unset do not count, so that a later schema may add some.
         """
-        content = {name: value for name, value in self.event.items() if value and name != "event_id"}
+        content = events.said({**self.event, "event_id": None})
         return Fact(self.topic, {**self.event, "event_id": events.event_id(self.topic, *salt, content)})
 
 
@@ -75,6 +75,8 @@ def label(
         retracted: The label is taken back.
         **envelope: see `Envelope`.
     """
+    if retracted and value is not None:
+        raise InvalidFact("a label that is taken back carries no value: leave out the value, or retracted")
     fields = {"value": _optional(value), "retracted": retracted, "duration_ms": duration_ms}
     return _fact("labels", project, item_id, annotator, "annotator", fields, envelope)
 
@@ -323,7 +325,7 @@ def project(
         InvalidFact: the policy has no such field.
     """
     fields = {
-        "classes": None if classes is None else [*classes],
+        "classes": None if classes is None else _names(classes),
         "policy": None if policy is None else asdict(policy if isinstance(policy, Policy) else _policy(policy)),
         "members": None if members is None else dict(members),
         "guideline": None if guideline is None else _guideline(guideline),
@@ -383,6 +385,14 @@ def _policy(fields: Mapping[str, Any]) -> Policy:
     return Policy(**fields)
 
 
+def _names(classes: Sequence[str]) -> list[str]:
+    if isinstance(classes, str):
+        raise InvalidFact(f"classes is {classes!r}: give a list of classes")
+    return [*classes]
+
+
 def _guideline(guideline: str | Mapping[str, Any]) -> dict[str, Any]:
     given = {"version": guideline} if isinstance(guideline, str) else guideline
+    if not given.get("version"):
+        raise InvalidFact("a guideline has a version: name it")
     return {"version": given["version"], "classes": [*given.get("classes", ())], "text": given.get("text")}

@@ -37,6 +37,7 @@ def import_file(
     name: str = "import",
     use: str = "evaluation",
     progress: Callable[[int], None] = lambda _: None,
+    summary: Summary | None = None,
 ) -> Summary:
     """Send the fact of every good line of a file.
 
@@ -49,6 +50,7 @@ def import_file(
         name: Name of the source.
         use: What gold is used for.
         progress: Told the number of bytes read since the last call.
+        summary: Filled as the file is read, for a caller that wants to tell of it even when `send` fails.
 
     Raises:
         LabelloopError: the file cannot be read, or is unusable as a whole.
@@ -56,7 +58,7 @@ def import_file(
     format = format or _ENDINGS.get(path.suffix.lower())
     if format is None:
         raise LabelloopError(f"{path} does not end in {', '.join(_ENDINGS)}: name its format with --format")
-    summary = Summary()
+    summary = summary or Summary()
     try:
         with path.open("rb") as file:
             source = Source(project, hashlib.file_digest(file, "sha256").hexdigest(), name, use)
@@ -74,7 +76,8 @@ def import_file(
                 if len(summary.problems) < KEPT_PROBLEMS:
                     summary.problems.append(line)
     except OSError as error:
-        raise LabelloopError(f"{path} cannot be read: {error.strerror}") from error
+        why = error.strerror or f"{error}; it is read twice, so it must be a regular file"
+        raise LabelloopError(f"{path} cannot be read: {why}") from error
     return summary
 
 

@@ -66,6 +66,8 @@ def parse(kind: str, format: Format, lines: Iterable[bytes], source: Source) -> 
             yield number, _fact(build, Row(cells, format), source, number)
         except (BadLine, LabelloopError) as problem:
             yield Problem(number, str(problem))
+        except orjson.JSONEncodeError:  # it reads four times deeper than it writes
+            yield Problem(number, "nested too deeply: flatten it")
 
 
 def _fact(build: "Callable[[Row, Source, Envelope], Fact]", row: "Row", source: Source, number: int) -> Fact:
@@ -223,17 +225,19 @@ def _item(row: Row, source: Source, envelope: Envelope) -> Fact:
         features_row=row.whole("row"),
         group=row.text("group"),
         task_type=row.text("task_type"),
+        removed=row.truth("removed"),
         **envelope,
     )
 
 
 def _label(row: Row, source: Source, envelope: Envelope) -> Fact:
-    spent = row.number("time_spent_s")
+    spent, retracted, answer = row.number("time_spent_s"), row.truth("retracted"), row.answer("label")
     return facts.label(
         source.project,
         row.name("item_id"),
         row.name("annotator_id"),
-        _given("label", row.answer("label")),
+        answer if retracted else _given("label", answer),
+        retracted=retracted,
         duration_ms=None if spent is None else round(spent * 1000),
         **envelope,
     )
@@ -270,6 +274,7 @@ def _correction(row: Row, source: Source, envelope: Envelope) -> Fact:
         row.name("verdict"),
         row.answer("value"),
         reason=row.text("reason"),
+        undoes=row.text("undoes"),
         **envelope,
     )
 
@@ -283,6 +288,7 @@ def _flag(row: Row, source: Source, envelope: Envelope) -> Fact:
         row.name("kind"),
         severity=0.5 if severity is None else severity,
         text=row.text("text"),
+        resolves=row.text("resolves"),
         **envelope,
     )
 

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import threading
 from collections.abc import Callable
 from functools import wraps
 from types import TracebackType
@@ -24,6 +25,8 @@ P = ParamSpec("P")
 _CONNECT_LIMIT_S = 15.0
 _DELIVERY_LIMIT_MS = 120_000
 _FULL_QUEUE_WAIT_S = 0.5
+_MANY_FAILED = 1000
+_EARLIEST_MS = 100_000_000_000  # 1973; what lies before is seconds
 _ABANDON_LIMIT_S = 10.0  # how long an exception in the `with` block waits for what was sent before it
 
 _log = logging.getLogger("labelloop.producer")
@@ -53,11 +56,15 @@ def _sends(build: Callable[P, Fact]) -> Callable[Concatenate["Producer", P], str
     @wraps(build)
     def method(self: "Producer", /, *args: P.args, **kwargs: P.kwargs) -> str:
         if kwargs.get("occurred_at") is None:
-            kwargs["occurred_at"] = self._clock.now_ms()
+            kwargs["occurred_at"], number = self._moment()
+            if kwargs.get("source_seq") is None:
+                kwargs["source_seq"] = number
+        elif isinstance(kwargs["occurred_at"], int) and 0 <= kwargs["occurred_at"] < _EARLIEST_MS:
+            raise InvalidFact(f"occurred_at is {kwargs['occurred_at']}: give milliseconds since 1970 UTC, not seconds")
         kwargs.setdefault("source", self._source)
         try:
             fact = build(*args, **kwargs)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
             raise InvalidFact(f"{build.__name__}: {error}") from error
         return self.send(fact)
 
@@ -74,6 +81,7 @@ class Producer:
 
     Sending is asynchronous: `flush`, or the end of a `with` block, waits until the broker has everything and raises
     what it refused. The same arguments, time included, give the same id, and a fact that is sent twice counts once.
+    Calls without a time happen now, one after the other: two within a millisecond are told apart by `source_seq`.
     May be used by several threads.
 
     Args:
@@ -91,6 +99,8 @@ class Producer:
         self._source = source
         self._clock = clock or SystemClock()
         self._failed: list[tuple[str, str, str]] = []
+        self._lock = threading.Lock()
+        self._now, self._calls = -1, 0  # the last call's time, ms, and its number within that millisecond
         self._partitions: dict[str, int] = {}
         self._rd = confluent_kafka.Producer(
             {
@@ -136,7 +146,8 @@ class Producer:
 
         Raises:
             InvalidFact: it breaks the contract; nothing was sent.
-            LabelloopError: its topic does not exist or no broker answers.
+            DeliveryError: the broker did not take many earlier ones: it is no use to go on; this one is on its way.
+            LabelloopError: its topic does not exist, or no broker answers or takes anything more.
         """
         raw, key = encoded(fact, self._clock.now_ms()), key_of(fact)
         self._partition_count(fact.topic)
@@ -147,7 +158,11 @@ class Producer:
                 break
             except BufferError:  # the queue is full: wait until the broker has taken some
                 self._rd.poll(_FULL_QUEUE_WAIT_S)
+            except KafkaException as error:
+                raise LabelloopError(f"the broker takes no more: {error.args[0].str()}: make a new Producer") from error
         self._rd.poll(0)
+        if len(self._failed) >= _MANY_FAILED:
+            self._raise_failed()
         return str(fact.event["event_id"])
 
     def flush(self) -> None:
@@ -157,9 +172,7 @@ class Producer:
             DeliveryError: it did not take all since the last flush.
         """
         self._rd.flush()
-        failed, self._failed = self._failed, []
-        if failed:
-            raise DeliveryError(failed)
+        self._raise_failed()
 
     def __enter__(self) -> "Producer":
         return self
@@ -171,6 +184,19 @@ class Producer:
             self.flush()
         else:
             self._rd.flush(_ABANDON_LIMIT_S)
+
+    def _moment(self) -> tuple[int, int]:
+        """Return the present time, ms, and how many calls came before in that millisecond."""
+        with self._lock:
+            now = self._clock.now_ms()
+            self._calls = self._calls + 1 if now == self._now else 0
+            self._now = now
+            return now, self._calls
+
+    def _raise_failed(self) -> None:
+        failed, self._failed = self._failed, []
+        if failed:
+            raise DeliveryError(failed)
 
     def _partition_count(self, name: str) -> int:
         """Return how many partitions a topic has; asked of the broker once."""

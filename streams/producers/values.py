@@ -44,7 +44,8 @@ def as_value(answer: Answer) -> Value:
             kind = answer["kind"]
             if any(answer.get(other) is not None for other in events.VALUE_KINDS if other != kind):
                 raise InvalidFact(f"a value of kind {kind} sets other fields too: set {kind} only")
-            return events.value_of(kind, answer.get(kind))
+            content = answer.get(kind)
+            return events.value_of(kind, sorted(content) if kind == "choices" and content else content)
         case list() | tuple() | Set() if all(isinstance(part, str | Integral) for part in answer):
             return events.value_of("choices", sorted(map(_class_name, answer)))
     raise InvalidFact(

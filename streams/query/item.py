@@ -7,7 +7,7 @@ from streams.settings import Settings
 
 _STORY = {
     "items": "if(removed, 'withdrawn', coalesce(text, media, ''))",
-    "labels": "if(value IS NULL OR label IS NULL, 'took the label back', label)",
+    "labels": "if(retracted, 'took the label back', label)",
     "flags": "if(resolves IS NULL, concat(kind, coalesce(concat(': ', text), '')), 'settled a flag')",
     "comments": "concat('[', thread, '] ', text, if(resolved, ' (settled)', ''))",
     "corrections": "concat(verdict, coalesce(concat(' ', label), ''), coalesce(concat(': ', reason), ''))",

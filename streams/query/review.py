@@ -194,6 +194,8 @@ class ReviewQueue:
 
     def _hold(self, task: Task, action: str, lease_ms: int | None) -> bool:
         before = self.get(task["item_id"])
+        if action == "renew" and not self._holds(before):
+            return False
         self._send().claim(
             self.project, task["item_id"], self.reviewer, action, lease_ms=lease_ms, task_revision=task["revision"]
         )
@@ -206,7 +208,13 @@ class ReviewQueue:
             if now["owner"] not in (None, self.reviewer) and (now["lease_until"] or 0) > self._clock.now_ms():
                 return False  # somebody else's claim stands
             time.sleep(0.02)
-        raise LabelloopError(f"no decision on the claim of {task['item_id']!r}: is the items worker running?")
+        raise LabelloopError(
+            f"no decision on the claim of {task['item_id']!r} within {CLAIM_LIMIT_S:.0f} s: see in `labelloop status` "
+            f"that the items worker runs, and in `labelloop project show` that {self.reviewer!r} may review"
+        )
+
+    def _holds(self, task: Task) -> bool:
+        return bool(task["owner"] == self.reviewer and (task["lease_until"] or 0) > self._clock.now_ms())
 
     def _send(self) -> Producer:
         if self._producer is None:

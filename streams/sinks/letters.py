@@ -37,7 +37,7 @@ class Letters:
         self._failed.clear()
         for start in range(0, len(letters), _TOGETHER):
             for letter in letters[start : start + _TOGETHER]:
-                self._producer.produce(self._topic, letter.encode(), letter.key or b"", on_delivery=self._on_delivery)
+                self._producer.produce(self._topic, letter.encode(), letter.record_key, on_delivery=self._on_delivery)
                 metrics.DEAD_LETTERS.labels(CONSUMER, letter.reason).inc()
             if self._producer.flush(_LIMIT_S) or self._failed:
                 raise KafkaException(self._failed[0] if self._failed else KafkaError(KafkaError._TIMED_OUT))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from streams import codec
+from streams import codec, events
 from streams.catalogue import TOPICS
 from streams.dead_letters import DeadLetter
 from streams.errors import Poison
@@ -14,10 +14,6 @@ CONSUMER = "sink"
 
 LOG_COLUMNS = ("logged_at", "_topic", "_partition", "_offset", "_version")
 """Columns every table has: where and when the log took the record, and what decides between two rows."""
-
-EARLIEST_MS = -2_208_988_800_000
-LATEST_MS = 10_413_791_999_000
-"""What ClickHouse takes for a time: 1900-01-01 to 2299-12-31, as the constraint of each table says."""
 
 
 class Raw(NamedTuple):
@@ -56,10 +52,8 @@ def build(topic: str, full_name: str, partition: int, build_number: int, records
             name, content = codec.decode(record.value)
             if name != schema:
                 raise Poison("invalid", f"a {name} record lies in topic {topic}: publish it to the topic of its schema")
-            if not EARLIEST_MS <= (content.get("occurred_at") or 0) <= LATEST_MS:
-                raise Poison(
-                    "refused", f"occurred_at {content['occurred_at']} is no time of 1900 to 2299 in milliseconds"
-                )
+            if kind == "fact":
+                events.validate(topic, content, record.timestamp)
         except Poison as poison:
             dead.append(dead_letter(full_name, partition, record, poison))
             continue

@@ -213,7 +213,10 @@ class Sink:
         ]
         self._commit(positions)
         for partition in partitions:
-            self._since.pop(partition, None)
+            if self._ledgers[partition].waiting:
+                self._since[partition] = started  # what came behind a noted range
+            else:
+                self._since.pop(partition, None)
         for partition, built in rows.items():
             metrics.RECORDS.labels(CONSUMER, self._names[partition[0]]).inc(len(built.records))
             metrics.BATCH_RECORDS.labels(CONSUMER).observe(len(built.records))

@@ -112,7 +112,7 @@ class Runner:
         for topic, key, value, _ in effects.records:
             if len(key) + len(value) > MAX_RECORD_BYTES:
                 raise ValueError(f"a record of {len(value)} bytes for {topic}, key {key!r}")
-        dead = [Outgoing(self._dead_letters, letter.key or b"", letter.encode()) for letter in effects.dead]
+        dead = [Outgoing(self._dead_letters, letter.record_key, letter.encode()) for letter in effects.dead]
         return Prepared(rows, effects.records, dead, [letter.reason for letter in effects.dead])
 
     def _bug(self, delivery: Delivery) -> DeadLetter:

@@ -32,6 +32,15 @@ def retype(name: str, type_: Any) -> Callable[[Schema], None]:
     return lambda schema: field(schema, name).update(type=type_)
 
 
+def rename(name: str) -> Callable[[Schema], None]:
+    return lambda schema: field(schema, name).update(name="renamed")
+
+
+def in_value(edit: Callable[[Schema], None]) -> Callable[[Schema], None]:
+    """Edit the record of label values instead."""
+    return lambda schema: edit(field(schema, "value")["type"][1])
+
+
 def add(**parts: Any) -> Callable[[Schema], None]:
     return lambda schema: schema["fields"].append({"name": "new", "type": "string", "doc": "New.", **parts})
 
@@ -49,8 +58,16 @@ def test_the_contract_as_it_stands_holds() -> None:
         (add(), "cannot read version"),
         (add(doc="", default=""), "has no doc"),
         (retype("source", "nonsense"), "not an Avro schema"),
+        (remove("duration_ms"), "duration_ms is gone"),
+        (rename("duration_ms"), "duration_ms is gone"),
+        (rename("value"), "value.choice is gone"),
+        (in_value(rename("choice")), "value.choice is gone"),
+        (in_value(retype("choice", ["null", "bytes"])), "value.choice changes between string and bytes"),
     ],
-    ids=["required field removed", "type changed", "union changed", "no default", "no doc", "no schema"],
+    ids=[
+        *("required field removed", "type changed", "union changed", "no default", "no doc", "no schema"),
+        *("optional field removed", "field renamed", "value renamed", "kind of value renamed", "string to bytes"),
+    ],
 )
 def test_a_breaking_edit_of_a_fact_is_refused(edit: Callable[[Schema], None], said: str) -> None:
     assert any(said in problem for problem in edited("labels", edit))
@@ -64,6 +81,18 @@ def test_a_new_field_with_a_default_only_wants_a_new_id() -> None:
 
 def test_rewording_a_doc_is_no_new_version() -> None:
     assert edited("labels", lambda schema: field(schema, "value").update(doc="Said better.")) == []
+
+
+def test_fields_of_a_derived_record_may_go() -> None:
+    assert [problem.partition(":")[0] for problem in edited("disagreement", remove("margin"))] == ["disagreement"]
+
+
+@pytest.mark.parametrize("ids", [(1, 1), (2, 1), (0, 1), (1, 2**31)])
+def test_ids_rise_and_are_never_used_twice(ids: tuple[int, int]) -> None:
+    first, second = contract.read_lock()[:2]
+    files = {entry["name"]: contract.schema_files()[entry["name"]] for entry in (first, second)}
+    lock = [contract.Entry(**{**first, "id": ids[0]}), contract.Entry(**{**second, "id": ids[1]})]
+    assert any("ids rise" in problem for problem in contract.breaking(files, lock))
 
 
 def test_a_schema_that_is_gone_is_missed() -> None:

@@ -40,17 +40,26 @@ class Raw:
         self._rd = confluent_kafka.Producer({"bootstrap.servers": settings.kafka, "enable.idempotence": True})
         self.refused: list[Sent] = []
 
-    def send(self, topic: str, item: str, value: bytes, reason: str | None = None, *, shift: int = 0) -> None:
+    def send(
+        self,
+        topic: str,
+        item: str,
+        value: bytes,
+        reason: str | None = None,
+        *,
+        shift: int = 0,
+        key: bytes | None = None,
+    ) -> None:
         """Send a record of `item`, `shift` partitions beside its own; `reason`: why it must be refused."""
-        key, name = item_key(PROJECT, item), self._settings.topic(topic)
-        partition = (partition_of(key, self._settings.partitions) + shift) % self._settings.partitions
+        own, name = item_key(PROJECT, item), self._settings.topic(topic)
+        partition = (partition_of(own, self._settings.partitions) + shift) % self._settings.partitions
 
         def delivered(error: Any, message: Any) -> None:
             assert error is None, error
             if reason is not None:
                 self.refused.append(Sent(reason, name, partition, message.offset(), value))
 
-        self._rd.produce(name, value, key, partition, on_delivery=delivered)
+        self._rd.produce(name, value, key or own, partition, on_delivery=delivered)
 
     def fact(self, fact: Fact, reason: str | None = None, *, shift: int = 0, **changes: Any) -> None:
         """Send a fact, changed past what the product's own producer would let through."""
@@ -105,6 +114,15 @@ def not_allowed(raw: Raw, item: str) -> None:
     raw.fact(verdict, "not_allowed")
 
 
+def unknown_kind(raw: Raw, item: str) -> None:
+    raw.fact(label(item, "c"), "invalid", value={**label(item, "c").event["value"], "kind": "keypoints"})
+
+
+def large_key(raw: Raw, item: str) -> None:
+    """Its dead letter would not fit if it repeated all of it."""
+    raw.send("labels", item, codec.encode("labels", label(item, "c").event), "invalid", key=b"\0" * 700_000)
+
+
 KINDS: list[Callable[[Raw, str], None]] = [
     undecodable,
     cut_short,
@@ -115,6 +133,8 @@ KINDS: list[Callable[[Raw, str], None]] = [
     undeclared_class,
     id_conflict,
     not_allowed,
+    unknown_kind,
+    large_key,
 ]
 
 

@@ -86,7 +86,7 @@ def test_what_cannot_be_stored_is_a_dead_letter_and_its_neighbours_rows(settings
     }
     letters = query(settings, "SELECT consumer, topic, reason FROM dead_letters FINAL ORDER BY reason")
     assert letters == [
-        ("sink", settings.topic("labels"), reason) for reason in ("refused", "undecodable", "unknown_schema")
+        ("sink", settings.topic("labels"), reason) for reason in ("invalid", "undecodable", "unknown_schema")
     ]
 
 

@@ -36,6 +36,7 @@ def stored(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     migrate(settings)
     store(settings, "judgements", JUDGEMENTS)
     store(settings, "gold", GOLD)
+    store(settings, "dead-letters", [REFUSED])
     store(settings, "labels", [label("anna", "a"), label("ben", "b"), label("ben", "b", project="q")])
     store(settings, "labels", [label("anna", "a")], first=3)
     store(settings, "review.state", STATES)
@@ -47,7 +48,11 @@ def store(settings: Settings, topic: str, records: Sequence[dict[str, Any]], fir
     """Insert records as if they lay in partition 0 from offset `first` on."""
     name = str(TOPICS[topic].schema)
     rows = build(
-        topic, topic, 0, 1, [Raw(n, n, b"", codec.encode(name, record)) for n, record in enumerate(records, first)]
+        topic,
+        f"labelloop.{topic}",
+        0,
+        1,
+        [Raw(n, DAY_2 + n, b"", codec.encode(name, record)) for n, record in enumerate(records, first)],
     )
     assert not rows.dead
     writer = Writer(settings.clickhouse)
@@ -93,12 +98,14 @@ JUDGEMENTS = [
     judgement("i8", "anna", "b"),  # wrong by evaluation gold
     judgement("i8", "ben", events.value_of("number", 3.0)),  # of a kind that is not scored
     judgement("i8", "anna", "b", project="q"),  # the gold is another project's
+    judgement("i9", "anna", "a"),  # truth that the processor took would be its reference
+    judgement("i10", "anna", "a"),  # the processor refused the gold
 ]
 
 
 def gold(item: str, choice: str, at: int = DAY_1, **fields: Any) -> dict[str, Any]:
     value = events.choice(choice)
-    return fact("gold", "expert", kind="import", item_id=item, value=value, occurred_at=at, **fields)
+    return fact("gold", "expert", kind="lead", item_id=item, value=value, occurred_at=at, **fields)
 
 
 GOLD = [
@@ -109,7 +116,22 @@ GOLD = [
     gold("i7", "a", DAY_2),
     gold("i7", "b"),
     gold("i8", "a"),
+    gold("i9", "a", use="truth"),
+    gold("i10", "a"),
 ]
+
+REFUSED = {
+    "consumer": "items",
+    "topic": "labelloop.gold",
+    "partition": 0,
+    "offset": len(GOLD) - 1,
+    "log_time": DAY_2,
+    "reason": "unknown_class",
+    "detail": "as a processor refuses it",
+    "value_head": b"",
+    "value_bytes": 0,
+    "value_sha256": "",
+}
 
 
 def state(item: str, status: str, rank: float = 0.0, **fields: Any) -> dict[str, Any]:
@@ -239,7 +261,7 @@ def test_items_are_exported_as_csv_without_formulas(stored: Settings, tmp_path: 
 def test_annotators_are_exported_over_all_days(stored: Settings) -> None:
     (anna, ben) = csv.DictReader(io.StringIO(invoke(stored, read.export, "annotators", "-p", "p", "--format", "csv")))
     assert list(anna) == ["annotator", "labels", "judged", "correct", "accuracy", "low", "high"]
-    assert (anna["annotator"], anna["labels"], anna["judged"], anna["correct"]) == ("anna", "7", "6", "4")
+    assert (anna["annotator"], anna["labels"], anna["judged"], anna["correct"]) == ("anna", "9", "6", "4")
     assert [float(anna[name]) for name in ("accuracy", "low", "high")] == pytest.approx(
         [4 / 6, 0.299993, 0.903228], abs=1e-5
     )

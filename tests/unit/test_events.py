@@ -23,6 +23,10 @@ def example(schema: str, name: str = "minimal", **fields: Any) -> events.Event:
     return {**event, **fields}
 
 
+def region(**fields: object) -> dict[str, object]:
+    return {"label": "x", "x": 0.1, "y": 0.1, "width": 0.5, "height": 0.5, "rotation": 0.0, "id": None, **fields}
+
+
 @pytest.mark.parametrize(
     ("schema", "fields", "said"),
     [
@@ -38,7 +42,7 @@ def example(schema: str, name: str = "minimal", **fields: Any) -> events.Event:
         ("labels", {"value": events.value_of("number", math.nan)}, "finite"),
         ("labels", {"value": events.value_of("choices", ["a", "a"])}, "twice"),
         ("labels", {"value": events.value_of("spans", [{"label": "x", "start": 4, "end": 4}])}, "span 4-4"),
-        ("labels", {"value": events.value_of("boxes", [{"label": "x", "x": math.inf}])}, "not finite"),
+        ("labels", {"value": events.value_of("boxes", [region(x=math.inf)])}, "no fraction"),
         ("labels", {"value": events.value_of("polygons", [{"label": "x", "points": []}])}, "3 points"),
         ("labels", {"value": events.value_of("text", None)}, "value.text is missing"),
         ("flags", {"severity": 1.5}, "severity is 1.5"),
@@ -77,3 +81,49 @@ def test_a_digest_does_not_count_what_is_unset() -> None:
     event = example("labels")
     assert events.digest(event) == events.digest({**event, "a_later_field": None})
     assert events.digest(event) != events.digest({**event, "duration_ms": 1})
+
+
+def test_a_later_kind_of_value_changes_no_id_and_no_digest() -> None:
+    now: events.Event = {"event_id": "1", "source_seq": None, "value": {"kind": "choice", "choice": "x", "spans": None}}
+    later = {**now, "value": {**now["value"], "keypoints": None}, "score": None}
+    assert events.said(now) == events.said(later) == {"event_id": "1", "value": {"kind": "choice", "choice": "x"}}
+    assert events.digest(now) == events.digest(later)
+
+
+def track(*frames: int) -> dict[str, object]:
+    return {"label": "x", "id": None, "frames": [{"frame": n, "visible": True, **region()} for n in frames]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "said"),
+    [
+        ("choices", [""], "0 characters"),
+        ("choices", ["x" * 501], "501 characters"),
+        ("choices", ["a", "a"], "twice"),
+        ("spans", [{"label": "", "start": 0, "end": 2}], "0 characters"),
+        ("spans", [{"label": "x", "start": 2, "end": 2}], "end after the start"),
+        ("boxes", [region(x=120.0)], "divide pixels"),
+        ("boxes", [region(x=float("nan"))], "no fraction"),
+        ("boxes", [region(width=0.0)], "above 0"),
+        ("boxes", [region(rotation=float("inf"))], "give degrees"),
+        ("polygons", [{"label": "x", "points": [{"x": 0.0, "y": 0.0}] * 2}], "at least 3"),
+        ("polygons", [{"label": "x", "points": [{"x": 0.0, "y": 9.0}] * 3}], "divide pixels"),
+        ("tracks", [track()], "keyframes"),
+        ("tracks", [track(-1, 0)], "keyframes"),
+        ("tracks", [track(3, 3)], "keyframes"),
+        ("number", float("inf"), "finite"),
+        ("keypoints", [], "use one of"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(kind: str, content: object, said: str) -> None:
+    value = {**events.choice("x"), "choice": None, "kind": kind, kind: content}
+    with pytest.raises(Poison, match=said):
+        events.check_value("value", value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [("boxes", [region(x=-0.1)]), ("tracks", [track(0, 5)]), ("spans", []), ("choices", ["a", "b"])],
+)
+def test_a_value_that_can_be_passes(kind: str, content: object) -> None:
+    events.check_value("value", events.value_of(kind, content))

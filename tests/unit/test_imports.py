@@ -267,11 +267,14 @@ def test_a_bad_csv_line_says_why(line: bytes, said: str) -> None:
 
 
 def test_a_quote_left_open_does_not_eat_the_file_in_silence() -> None:
-    short = bad("labels", LABELS + 'i,a,"x\nj,b,z\n', "csv")
-    assert (short.line, "is a quote left open?" in short.reason) == (2, True)
-    found = parsed("labels", LABELS + 'i,a,"x\n' + "j,b,z\n" * (MAX_FACT_BYTES // 4), "csv")
+    """Its line alone is bad, however far the quote may reach."""
+    after = MAX_FACT_BYTES // 4
+    found = parsed("labels", LABELS + 'i,a,"x\n' + "j,b,z\n" * after, "csv")
     assert isinstance(found[0], Problem)
-    assert sum(isinstance(part, Fact) for part in found) > 1000
+    assert (found[0].line, "is a quote left open?" in found[0].reason) == (2, True)
+    assert [part.event["source_seq"] for part in found if isinstance(part, Fact)] == [*range(3, after + 3)]
+    twice = parsed("labels", LABELS + 'i,a,"x\nj,b,y\nk,c,"z\nl,d,z\n', "csv")
+    assert [part.line if isinstance(part, Problem) else part.event["item_id"] for part in twice] == [2, "j", 4, "l"]
 
 
 @pytest.mark.parametrize(
@@ -280,6 +283,8 @@ def test_a_quote_left_open_does_not_eat_the_file_in_silence() -> None:
         ("item_id;label\n1;2\n", "no column item_id, annotator_id, label"),
         ("item_id,label,annotator_id,label\n", "a column twice"),
         (LABELS.encode("utf-16"), "save it as UTF-8"),
+        ("item_id,annotator_id,label,größe\n".encode("cp1252"), "save the file as UTF-8"),
+        ('"item_id,annotator_id,label\ni,a,x\n', "the first line is not CSV"),
     ],
 )
 def test_a_file_that_is_unusable_as_a_whole(text: str | bytes, said: str) -> None:
@@ -331,3 +336,38 @@ def test_progress_is_told_of_every_byte(tmp_path: Path) -> None:
     import_file(path, "labels", "p", lambda _: None, progress=told.append)
     assert sum(told) == path.stat().st_size
     assert len(told) > 2
+
+
+@pytest.mark.parametrize("blank", ["\n", "\r\n", "\n\n"])
+def test_blank_lines_before_the_columns_are_passed(blank: str) -> None:
+    (fact,) = good("labels", blank + LABELS + "i,a,x\n", "csv")
+    assert fact["source_seq"] == blank.count("\n") + 2
+
+
+def test_a_text_is_kept_as_it_is_for_spans_count_its_characters() -> None:
+    (fact,) = good("items", "item_id,text,media\n i ,  Anna lives , m \n", "csv")
+    assert (fact["item_id"], fact["text"], fact["media"]) == ("i", "  Anna lives ", "m")
+
+
+@pytest.mark.parametrize("column", ["extra", "item_id", "timestamp"])
+def test_a_line_nested_too_deeply_is_bad_alone(column: str) -> None:
+    nested: Any = 1
+    for _ in range(300):
+        nested = [nested]
+    first, second = parsed("labels", jsonl(label(**{column: nested}), label()))
+    assert isinstance(first, Problem)
+    assert "nested too deeply" in first.reason
+    assert isinstance(second, Fact)
+
+
+def test_what_is_taken_back_settled_or_withdrawn() -> None:
+    (label_,) = good("labels", jsonl({"item_id": "i", "annotator_id": "a", "retracted": True}))
+    assert (label_["value"], label_["retracted"]) == (None, True)
+    assert "carries no value" in bad("labels", jsonl(label(retracted=True))).reason
+    (flag,) = good("flags", jsonl({"item_id": "i", "actor_id": "a", "kind": "wrong", "resolves": "f"}))
+    assert flag["resolves"] == "f"
+    (item,) = good("items", jsonl({"item_id": "i", "removed": True}))
+    assert item["removed"] is True
+    undone = {"item_id": "i", "reviewer_id": "r", "verdict": "undone", "undoes": "v"}
+    (verdict,) = good("corrections", jsonl(undone))
+    assert verdict["undoes"] == "v"

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import codec, events
+from streams.errors import LabelloopError
 from streams.events import Event
 from streams.keys import item_key, partition_of
 from streams.processors.items import Items
@@ -46,7 +47,7 @@ def handle(
 
 
 def raw(topic: str, event: Event) -> Fetched:
-    return Fetched(codec.encode(topic, event))
+    return Fetched(codec.encode(topic, event), item_key(event["project"], event["item_id"]))
 
 
 def topics_of(effects: Effects) -> list[str]:
@@ -72,6 +73,18 @@ BAD: dict[str, tuple[str, Fetched]] = {
     "from the future": ("invalid", raw("labels", label("a", "cat", occurred_at=10_000_000))),
     "no value": ("invalid", raw("labels", fact("labels", "a", value=None))),
     "unknown class": ("unknown_class", raw("labels", label("a", "cow"))),
+    "unknown class of many": (
+        "unknown_class",
+        raw("labels", fact("labels", "a", value=events.value_of("choices", ["cat", "cow"]))),
+    ),
+    "unknown class of a region": (
+        "unknown_class",
+        raw("labels", fact("labels", "a", value=events.value_of("spans", [{"label": "cow", "start": 0, "end": 1}]))),
+    ),
+    "unknown kind": (
+        "invalid",
+        raw("labels", fact("labels", "a", value={**events.choice("cat"), "kind": "keypoints"})),
+    ),
 }
 
 
@@ -134,7 +147,7 @@ def test_settings_are_judged_as_of_the_log_time() -> None:
 def test_a_copy_changes_nothing_and_emits_nothing() -> None:
     rows: dict[bytes, Row] = {}
     first = handle("labels", GOOD, rows=rows)
-    assert topics_of(first) == ["disagreement", "judgements", "review.p2", "review.state"]
+    assert topics_of(first) == ["disagreement", "judgements", "labels.corrected", "review.p2", "review.state"]
     copy = handle("labels", Fetched(GOOD.value, timestamp=GOOD.timestamp + 5), rows=rows)
     assert (copy.rows, copy.records, copy.dead) == ({}, [], [])
 
@@ -179,3 +192,35 @@ def test_any_order_copies_and_cut_give_the_same_facts(order: list[int], copies: 
         return row["facts"]
 
     assert state_after([*order, *copies], cut) == state_after(list(range(6)), 6)
+
+
+def test_rows_of_another_format_stop_the_worker_and_lose_no_fact() -> None:
+    rows: dict[bytes, Row] = {}
+    handle("labels", GOOD, rows=rows)
+    for row in rows.values():
+        row["format"] = 0
+    with pytest.raises(LabelloopError, match="built again from the facts"):
+        handle("labels", raw("labels", label("later", "dog")), rows=rows)
+
+
+def test_a_retraction_that_repeats_the_label_takes_it_back() -> None:
+    rows: dict[bytes, Row] = {}
+    handle("labels", GOOD, rows=rows)
+    effects = handle("labels", raw("labels", label("good", "cat", retracted=True, source_seq=5)), rows=rows)
+    state = next(codec.decode(out.value)[1] for out in effects.records if out.topic == "x.review.state")
+    assert (state["n_labels"], state["status"]) == (0, "unlabelled")
+
+
+def test_an_item_is_scored_by_the_settings_of_its_own_time_whatever_else_is_in_the_batch() -> None:
+    projects = Projects()
+    projects.apply(fact("projects", "lead", kind="lead", item_id="", guideline={"version": "2", "classes": []}), 1500)
+    closing = raw("corrections", verdict("r", "confirmed", "cat"))
+    closing.timestamp = 1000
+    other = next(f"other-{n}" for n in range(99) if partition_of(item_key(PROJECT, f"other-{n}"), PARTITIONS) == HOME)
+    late = raw("corrections", verdict("r", "confirmed", "cat", item_id=other))
+    late.timestamp = 2000
+    rows: dict[bytes, Row] = {}
+    handle("labels", GOOD, raw("labels", label("a", "cat", item_id=other)), rows=rows, projects=projects)
+    together = handle("corrections", closing, late, rows=rows, projects=projects)
+    states = [codec.decode(out.value)[1] for out in together.records if out.topic == "x.review.state"]
+    assert [(state["item_id"], state["status"]) for state in states] == [(ITEM, "closed"), (other, "closed")]

@@ -92,7 +92,8 @@ def test_a_call_sends_a_valid_fact_by_its_key(producer: Producer, topic: str) ->
 
 @pytest.mark.parametrize("topic", CALLS)
 def test_the_same_call_has_the_same_id_and_at_another_time_another(producer: Producer, topic: str) -> None:
-    ids = [CALLS[topic](producer), CALLS[topic](producer)]
+    again = Producer(SETTINGS, clock=ManualClock(NOW))
+    ids = [CALLS[topic](producer), CALLS[topic](again)]
     assert ids[0] == ids[1]
     clock = producer._clock
     assert isinstance(clock, ManualClock)
@@ -100,14 +101,33 @@ def test_the_same_call_has_the_same_id_and_at_another_time_another(producer: Pro
     assert CALLS[topic](producer) != ids[0]
 
 
+def test_calls_within_a_millisecond_keep_their_order_and_are_different_facts(producer: Producer) -> None:
+    for value in ("wren", "robin", "wren"):
+        producer.label("birds", "img-7", "anna", value)
+    facts = [codec.decode(raw)[1] for _, raw, _, _ in kafka(producer).sent]
+    assert [(fact["occurred_at"], fact["source_seq"]) for fact in facts] == [(NOW, 0), (NOW, 1), (NOW, 2)]
+    assert len({fact["event_id"] for fact in facts}) == 3
+    clock = producer._clock
+    assert isinstance(clock, ManualClock)
+    clock.ms += 1
+    producer.label("birds", "img-7", "anna", "robin")
+    assert sent(producer)["source_seq"] == 0
+
+
+def test_seconds_are_not_taken_for_milliseconds(producer: Producer) -> None:
+    with pytest.raises(InvalidFact, match="give milliseconds"):
+        producer.label("birds", "img-7", "anna", "wren", occurred_at=1_714_824_000)
+    assert kafka(producer).sent == []
+
+
 def test_everything_that_makes_the_fact_is_in_its_id(producer: Producer) -> None:
-    base: dict[str, Any] = {"project": "p", "item_id": "i", "annotator": "a", "value": "x"}
+    base: dict[str, Any] = {"project": "p", "item_id": "i", "annotator": "a", "value": "x", "occurred_at": NOW}
     variants: list[dict[str, Any]] = [
         {"project": "q"},
         {"item_id": "j"},
         {"annotator": "b"},
         {"value": "y"},
-        {"occurred_at": 5},
+        {"occurred_at": NOW + 5},
         {"duration_ms": 5},
         {"retracted": True, "value": None},
         {"source_ref": "r"},
@@ -123,8 +143,9 @@ def test_an_id_of_the_tool_is_kept(producer: Producer) -> None:
 
 
 def test_the_order_in_which_a_mapping_was_written_does_not_change_the_id(producer: Producer) -> None:
-    one = producer.label("p", "i", "a", {"kind": "spans", "spans": [{"label": "x", "start": 0, "end": 2}]})
-    other = producer.label("p", "i", "a", {"spans": [{"end": 2, "start": 0, "label": "x"}], "kind": "spans"})
+    first = {"kind": "spans", "spans": [{"label": "x", "start": 0, "end": 2}]}
+    second = {"spans": [{"end": 2, "start": 0, "label": "x"}], "kind": "spans"}
+    one, other = (producer.label("p", "i", "a", value, occurred_at=NOW) for value in (first, second))
     assert one == other
 
 
@@ -149,6 +170,13 @@ def test_a_tick_goes_to_every_partition(producer: Producer) -> None:
         (lambda p: p.flag("p", "i", "a", "wrong", severity=2), "severity is 2"),
         (lambda p: p.item("p", "i", text="x" * MAX_FACT_BYTES), "a fact has at most 262144; send a reference"),
         (lambda p: p.project("p", "l", policy={"p0": 0.1}), "thresholds"),
+        (lambda p: p.project("p", "l", policy={"lease_ms": 10**15}), "policy.lease_ms is .* 7 days"),
+        (lambda p: p.project("p", "l", classes="wren"), "give a list of classes"),
+        (lambda p: p.project("p", "l", classes=[]), "or none"),
+        (lambda p: p.project("p", "l", members={}), "keep one reviewer"),
+        (lambda p: p.project("p", "l", guideline={"classes": ["a"]}), "a guideline has a version"),
+        (lambda p: p.label("p", "i", "a", "x", retracted=True), "carries no value"),
+        (lambda p: p.flag("p", "i", "a", "x", severity=10**400), "too large"),
     ],
 )
 def test_a_fact_that_breaks_the_contract_is_refused_with_a_remedy(
@@ -169,6 +197,14 @@ def test_what_the_broker_refused_is_raised_at_flush_once(producer: Producer) -> 
         producer.flush()
     assert [failed[:2] for failed in caught.value.failed] == [("t.labels", event_id)]
     producer.flush()
+
+
+def test_a_broker_that_takes_nothing_ends_a_long_work_early(producer: Producer) -> None:
+    kafka(producer).refuses = True
+    for _ in range(999):
+        CALLS["labels"](producer)
+    with pytest.raises(DeliveryError, match="not delivered: 1000 "):
+        CALLS["labels"](producer)
 
 
 def test_the_end_of_a_with_block_flushes(producer: Producer) -> None:

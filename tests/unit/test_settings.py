@@ -37,7 +37,12 @@ def test_who_only_publishes_needs_no_clickhouse(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("LABELLOOP_PARTITIONS", "0"), ("LABELLOOP_STORE", "disk"), ("LABELLOOP_CLICKHOUSE", "http://h")],
+    [("LABELLOOP_PARTITIONS", "0"), ("LABELLOOP_STORE", "disk"), ("LABELLOOP_CLICKHOUSE", "http://h")]
+    + [("LABELLOOP_PARTITIONS", "\u00b2")]
+    + [
+        ("LABELLOOP_CLICKHOUSE", f"clickhouse://{rest}")
+        for rest in ("user:password@host:port/db", "h:99999", "u:a/b@h", "[x")
+    ],
 )
 def test_unusable_values_are_refused_by_name(name: str, value: str, tmp_path: Path) -> None:
     with pytest.raises(LabelloopError, match=name):

@@ -18,8 +18,11 @@ EXAMPLES = [
 ]
 
 
+LOGGED = 1_800_000_000_000
+
+
 def raw(name: str, record: dict[str, Any], offset: int = 7) -> Raw:
-    return Raw(offset, 1_700_000_000_000, b"k", codec.encode(name, record))
+    return Raw(offset, LOGGED, b"k", codec.encode(name, record))
 
 
 @pytest.mark.parametrize(("topic", "record"), EXAMPLES)
@@ -29,7 +32,7 @@ def test_every_example_becomes_one_row(topic: str, record: dict[str, Any]) -> No
     assert not rows.dead
     assert {len(column) for column in rows.columns} == {1}
     row = dict(zip(rows.names, (column[0] for column in rows.columns), strict=True))
-    assert (row["logged_at"], row["_topic"], row["_partition"], row["_offset"]) == (1_700_000_000_000, topic, 3, 7)
+    assert (row["logged_at"], row["_topic"], row["_partition"], row["_offset"]) == (LOGGED, topic, 3, 7)
     assert build(topic, f"x.{topic}", 3, 1, [given]) == rows, "a token stands for the rows: they must never differ"
 
 
@@ -71,6 +74,8 @@ def test_bad_records_become_dead_letters_and_their_neighbours_rows() -> None:
         Raw(4, 5, b"k", b"\0\0\0\xff\xff" + b"x"),
         raw("labels", label("a", "x"), 5)._replace(value=codec.encode("labels", label("a", "x"))[:-4]),
         raw("labels", label("a", "x"), 6)._replace(value=codec.encode("gold", _gold())),
+        raw("labels", {**label("a", "x"), "value": {**events.choice("x"), "kind": "keypoints"}}, 7),
+        raw("labels", {**label("a", "x"), "value": {**events.choice("x"), "choice": None}}, 8),
     ]
     rows = build("labels", "x.labels", 2, 1, [good, *bad, raw("labels", label("b", "x"), 9)])
     assert [record.offset for record in rows.records] == [1, 9]
@@ -81,6 +86,8 @@ def test_bad_records_become_dead_letters_and_their_neighbours_rows() -> None:
         (4, "unknown_schema"),
         (5, "undecodable"),
         (6, "invalid"),
+        (7, "invalid"),
+        (8, "invalid"),
     ]
     assert {(letter.consumer, letter.topic, letter.partition) for letter in rows.dead} == {("sink", "x.labels", 2)}
 

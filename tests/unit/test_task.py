@@ -185,3 +185,12 @@ def test_alike_tasks_of_two_items_have_two_revisions() -> None:
     known = [answer(state, view) for state in (one, other)]
     tasks = [review_task(state, a, consensus(a), view) for state, a in zip((one, other), known, strict=True)]
     assert tasks[0]["revision"] != tasks[1]["revision"]
+
+
+def test_after_an_unsure_verdict_every_new_label_asks_again_even_one_that_becomes_the_answer() -> None:
+    facts: list[tuple[str, Event]] = [("labels", label("a", "cat")), ("corrections", verdict("r", "unsure"))]
+    assert task_of(*facts)["status"] == "closed"
+    for annotator in ("b", "c"):
+        facts.append(("labels", label(annotator, "dog")))
+        assert task_of(*facts)["status"] == "open"
+    assert task_of(*facts)["majority"] == "dog"

@@ -40,7 +40,11 @@ FROM
             item_id,
             argMax(label, (coalesce(occurred_at, logged_at), coalesce(source_seq, -1), event_id)) AS label
         FROM gold FINAL
-        WHERE value_kind = 'choice'
+        WHERE value_kind = 'choice' AND use = 'evaluation' -- other gold comes as the judgement's reference, if allowed
+            AND (_partition, _offset) NOT IN
+            (
+                SELECT partition, offset FROM dead_letters WHERE consumer = 'items' AND endsWith(topic, '.gold')
+            )
         GROUP BY project, item_id
     ) AS g ON j.project = g.project AND j.item_id = g.item_id
     WHERE j.value_kind = 'choice' AND coalesce(j.reference_label, g.label) IS NOT NULL
