@@ -64,13 +64,18 @@ def prepare(root: Path, port: int, controller_port: int) -> Process:
     config.write_text(properties(shared, log_dir, port, controller_port))
     java = (str(JAVA), *_JVM, "-cp", jars.class_path())
     if not (log_dir / "meta.properties").exists():
-        cluster_id = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config)]
+        command = [*java, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(config)]
         formatted = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_SECONDS)
         if formatted.returncode:
             raise LabelloopError(f"cannot format {log_dir}, delete it and start again:\n{formatted.stderr.strip()}")
     server = (sys.executable, "-m", "streams.embedded.kafka_server", str(config), *java)
     return Process(NAME, server, is_ready=lambda: is_ready(port))
+
+
+def new_cluster_id() -> str:
+    """Return a random cluster id; never one that begins with a hyphen, which the format tool takes for an option."""
+    drawn = secrets.token_bytes(16)
+    return base64.urlsafe_b64encode(bytes([drawn[0] & 0x7F]) + drawn[1:]).decode().rstrip("=")
 
 
 def is_ready(port: int) -> bool:

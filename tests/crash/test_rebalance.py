@@ -8,10 +8,10 @@ import pytest
 from tests.crash import work
 from tests.crash.cluster import Cluster, cluster
 
-pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(params=["memory", "rocksdb"])
+@pytest.fixture(params=["memory", pytest.param("rocksdb", marks=pytest.mark.slow)])
 def case(request: pytest.FixtureRequest, kafka: str, tmp_path: Path) -> Iterator[Cluster]:
     with cluster(kafka, tmp_path, request.param) as made:
         yield made
@@ -40,6 +40,7 @@ def test_join_kill_restart_stop(case: Cluster) -> None:
     case.verify()
 
 
+@pytest.mark.slow
 def test_takeover_soon_after_the_first_recovery(case: Cluster) -> None:
     """A worker that has just recovered and is idle takes up what another one leaves, rows and backlog."""
     case.load(work.events(40_000))
@@ -53,6 +54,7 @@ def test_takeover_soon_after_the_first_recovery(case: Cluster) -> None:
     case.verify()
 
 
+@pytest.mark.slow
 def test_there_and_back(case: Cluster) -> None:
     """Partitions come back to a worker after another one wrote their rows."""
     case.load(work.events(10_000))
@@ -70,6 +72,7 @@ def test_there_and_back(case: Cluster) -> None:
     case.verify()
 
 
+@pytest.mark.slow
 def test_spare_worker(case: Cluster) -> None:
     """A worker beyond the number of partitions waits for its turn."""
     owners = [case.worker(slot) for slot in range(case.config.partitions)]

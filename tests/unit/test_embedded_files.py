@@ -89,3 +89,9 @@ def test_the_broker_listens_to_this_machine_alone() -> None:
     lines = kafka.properties("a=b", Path("/d"), 1, 2).splitlines()
     assert lines[0] == "a=b"
     assert "listeners=PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2" in lines
+
+
+def test_no_cluster_id_looks_like_an_option() -> None:
+    ids = {kafka.new_cluster_id() for _ in range(2000)}
+    assert len(ids) == 2000
+    assert all(len(one) == 22 and not one.startswith("-") for one in ids)
