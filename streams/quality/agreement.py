@@ -1,0 +1,265 @@
+"""Agreement of annotators on nominal or numeric labels, exact after every change.
+
+All coefficients here depend on the labels through few sums: by the number of an item's labels, how many items there
+are, how often each label was given, and how many pairs of labels met in an item. A change of one item exchanges its old
+share of these sums for its new one. The sums are integers, so that no sequence of changes leaves a rounding error
+behind; what weighs an item by the number of its labels is applied when a coefficient is read.
+
+Sources: K. Krippendorff, Content Analysis (2nd ed. 2004), ch. 11; J. L. Fleiss, Psychological Bulletin 76 (1971);
+K. L. Gwet, British Journal of Mathematical and Statistical Psychology 61 (2008); J. Cohen, Educational and
+Psychological Measurement 20 (1960).
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import fsum, isfinite
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Label = str
+Votes = Mapping[Label, int]
+"""Annotators by label of one item, every count positive."""
+
+Metric = Literal["nominal", "ordinal", "interval", "ratio"]
+
+
+@dataclass(slots=True)
+class _Size:
+    """Sums over the items that have the same number of labels."""
+
+    items: int = 0
+    labels: Counter[Label] = field(default_factory=Counter)
+    pairs: Counter[tuple[Label, Label]] = field(default_factory=Counter)
+    """Ordered pairs of labels by two annotators of one item, kept under the sorted pair; equal labels: ordered too."""
+
+
+class Agreement:
+    """The sums of a set of items, and the coefficients read from them.
+
+    A coefficient is None where nothing can be compared: no item with two labels, or, for those that correct for chance,
+    no label but one, which chance alone would explain.
+    """
+
+    def __init__(self) -> None:
+        self._sizes: defaultdict[int, _Size] = defaultdict(_Size)
+
+    def add(self, votes: Votes, times: int = 1) -> None:
+        """Add an item, or several alike.
+
+        Args:
+            votes: The item's labels; an item without labels adds nothing.
+            times: Number of such items; negative: take them away.
+        """
+        n = sum(votes.values())
+        if not n:
+            return
+        size = self._sizes[n]
+        size.items += times
+        for label, count in votes.items():
+            _bump(size.labels, label, times * count)
+        if n > 1:
+            labels = sorted(votes)
+            for i, one in enumerate(labels):
+                own = votes[one]
+                _bump(size.pairs, (one, one), times * own * (own - 1))
+                for other in labels[i + 1 :]:
+                    _bump(size.pairs, (one, other), times * 2 * own * votes[other])
+        if not size.items:
+            del self._sizes[n]
+
+    def exchange(self, old: Votes, new: Votes) -> None:
+        """Replace an item's share by what it is now; either may be empty."""
+        if old != new:
+            self.add(old, -1)
+            self.add(new)
+
+    @property
+    def items(self) -> int:
+        """Items with two labels or more."""
+        return sum(size.items for n, size in self._sizes.items() if n > 1)
+
+    def raw(self) -> float | None:
+        """Return the mean over items of the share of annotator pairs that agree."""
+        if not self.items:
+            return None
+        agreeing = (
+            sum(count for (one, other), count in size.pairs.items() if one == other) / (n * (n - 1))
+            for n, size in self._sizes.items()
+            if n > 1
+        )
+        return fsum(agreeing) / self.items
+
+    def fleiss(self) -> float | None:
+        """Return Fleiss' kappa; items with unequal numbers of labels count once each, labels in proportion."""
+        given = self._compared()
+        total = given.total()
+        return _beyond_chance(self.raw(), sum(count * count for count in given.values()), total * total)
+
+    def ac1(self, classes: int = 0) -> float | None:
+        """Return Gwet's AC1.
+
+        Args:
+            classes: Number of classes there are; if more were used, those count.
+        """
+        items = sum(size.items for size in self._sizes.values())
+        shares: defaultdict[Label, list[float]] = defaultdict(list)
+        for n, size in self._sizes.items():
+            for label, count in size.labels.items():
+                shares[label].append(count / (n * items))
+        k = max(classes, len(shares))
+        if k < 2:
+            return None
+        prevalence = [fsum(parts) for parts in shares.values()]
+        return _beyond_chance(self.raw(), fsum(share * (1 - share) for share in prevalence), k - 1)
+
+    def alpha(self, metric: Metric = "nominal", order: Sequence[Label] = ()) -> float | None:
+        """Return Krippendorff's alpha.
+
+        Args:
+            metric: How labels differ; `interval` and `ratio` take them as numbers.
+            order: All labels in order, for `ordinal`; left out: as numbers.
+
+        Raises:
+            ValueError: a label is no finite number where the metric needs one, or is not in the order.
+        """
+        given = self._compared()
+        total = given.total()
+        labels = _in_order(given, metric, order)
+        counts = np.array([given[label] for label in labels], dtype=float)
+        distance, expected = _distances(metric, labels, counts)
+        if not expected:
+            return None
+        index = {label: n for n, label in enumerate(labels)}
+        observed = fsum(
+            count / (n - 1) * distance(index[one], index[other])
+            for n, size in self._sizes.items()
+            for (one, other), count in size.pairs.items()
+            if one != other
+        )
+        return 1 - (total - 1) * observed / expected
+
+    def _compared(self) -> Counter[Label]:
+        """Return how often each label was given in items with two labels or more."""
+        given: Counter[Label] = Counter()
+        for n, size in self._sizes.items():
+            if n > 1:
+                given.update(size.labels)
+        return given
+
+
+def cohen(table: Mapping[tuple[Label, Label], int]) -> float | None:
+    """Return Cohen's kappa of two annotators; None where they share no item, or gave one and the same label only.
+
+    Args:
+        table: Number of items by the first annotator's label and the second's.
+    """
+    first: Counter[Label] = Counter()
+    second: Counter[Label] = Counter()
+    for (one, other), count in table.items():
+        first[one] += count
+        second[other] += count
+    total = first.total()
+    if not total:
+        return None
+    agreeing = sum(count for (one, other), count in table.items() if one == other)
+    by_chance = sum(count * second[label] for label, count in first.items())
+    return _beyond_chance(agreeing / total, by_chance, total * total)
+
+
+def bootstrap(
+    items: Sequence[Votes],
+    coefficient: Callable[[Agreement], float | None],
+    *,
+    level: float = 0.95,
+    replicas: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """Return the percentile interval of a coefficient under resampling of items.
+
+    Args:
+        items: The items' labels.
+        coefficient: Reads it from the sums, e.g. `Agreement.fleiss`.
+        level: Probability that the interval is to have.
+        replicas: Samples drawn, each of as many items.
+        seed: Of the samples.
+
+    Returns:
+        Lower and upper end; None where no sample has a value.
+
+    Source: B. Efron, R. Tibshirani, An Introduction to the Bootstrap (1993), ch. 13.
+    """
+    alike = Counter(tuple(sorted(votes.items())) for votes in items)
+    if not alike:
+        return None
+    patterns = sorted(alike)
+    shares = np.array([alike[pattern] for pattern in patterns]) / len(items)
+    # how often each kind of item is drawn: the same as drawing items one by one, and much faster
+    drawn = np.random.default_rng(seed).multinomial(len(items), shares, replicas)
+    found = []
+    for times in drawn:
+        sample = Agreement()
+        for which in np.flatnonzero(times):
+            sample.add(dict(patterns[which]), int(times[which]))
+        value = coefficient(sample)
+        if value is not None:
+            found.append(value)
+    if not found:
+        return None
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _bump(counter: Counter[Any], key: object, by: int) -> None:
+    """Add to a count and drop it at zero, so that sums which are equal look equal."""
+    counter[key] += by
+    if not counter[key]:
+        del counter[key]
+
+
+def _beyond_chance(agreeing: float | None, by_chance: float, of: float) -> float | None:
+    """Return (p - c) / (1 - c), where c = by_chance / of; None where nothing was compared or chance explains all."""
+    if agreeing is None or by_chance == of:
+        return None
+    chance = by_chance / of
+    return (agreeing - chance) / (1 - chance)
+
+
+def _in_order(given: Mapping[Label, int], metric: Metric, order: Sequence[Label]) -> list[Label]:
+    if metric == "nominal":
+        return sorted(given)
+    if metric == "ordinal" and order:
+        place = {label: n for n, label in enumerate(order)}
+        if unknown := sorted(given.keys() - place.keys()):
+            raise ValueError(f"labels that are not in the order: {', '.join(unknown)}")
+        return sorted(given, key=place.__getitem__)
+    return sorted(given, key=_number)
+
+
+def _number(label: Label) -> float:
+    number = float(label)
+    if not isfinite(number):
+        raise ValueError(f"{label!r} is no finite number")
+    return number
+
+
+def _distances(
+    metric: Metric, labels: Sequence[Label], counts: NDArray[np.float64]
+) -> tuple[Callable[[int, int], float], float]:
+    """Return the squared distance of two labels by their places, and its sum over all pairs of given labels."""
+    if metric == "nominal":
+        return lambda one, other: 1.0, float(counts.sum() ** 2 - (counts**2).sum())
+    if metric == "ratio":
+        numbers = np.array([_number(label) for label in labels])
+        sums = np.add.outer(numbers, numbers)
+        shares = np.divide(np.subtract.outer(numbers, numbers), sums, out=np.zeros_like(sums), where=sums != 0) ** 2
+        return lambda one, other: float(shares[one, other]), float(counts @ shares @ counts)
+    # An ordinal distance is the number of given labels between two, which is the difference of their mean ranks.
+    places = counts.cumsum() - counts / 2 if metric == "ordinal" else np.array([_number(label) for label in labels])
+    spread = places - (counts @ places) / counts.sum() if len(labels) else places
+    return (
+        lambda one, other: float((places[one] - places[other]) ** 2),
+        float(2 * counts.sum() * (counts @ spread**2)) if len(labels) > 1 else 0.0,
+    )

@@ -1,0 +1,191 @@
+"""Label models: how annotators and items make labels wrong, fitted to the labels alone by expectation maximisation.
+
+Two are there, which fail on different projects: a confusion matrix of each annotator, shrunk to the matrix of all, and
+one accuracy of each annotator. Beside the annotator the confusion model knows items: a plain one shows what its
+annotators can do, at a hard one they guess, and a misleading one draws them to one wrong answer. Without that, an item
+that many get wrong would make them all look worse than they are, and the model far too sure of what many say.
+
+Every fit begins with the votes and not with an earlier fit, so it is a function of the set of labels, and cannot keep a
+switch of classes that an early, lopsided part of them suggested.
+
+Source: A. P. Dawid, A. M. Skene, Applied Statistics 28 (1979). Shrinkage is a Dirichlet prior whose mean is estimated
+from all annotators. The traits of items are a mixture whose shares are assumed: estimated, they took over what is the
+annotators' (a class that most mistake for another looks like a class of misleading items).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.quality.labels import Floats, Labels
+
+ROUNDS = 50
+"""Most rounds of expectation and maximisation."""
+
+TOLERANCE = 1e-3
+"""Largest change of a probability at which a fit has converged; ten times less changes no order worth seeing."""
+
+_DIAGONAL = 0.7
+"""What is assumed of all annotators before any label: they are more often right than not."""
+
+_BASE_WEIGHT = 1.0
+"""Labels that this assumption counts as."""
+
+
+class Trait(NamedTuple):
+    """What an item does to its annotators.
+
+    Args:
+        degree: Share of the labels that do not come from what the annotator can do.
+        misleading: These labels are wrong ones; else they are guesses, spread evenly.
+        share: Share of the items that are taken to have it.
+    """
+
+    degree: float
+    misleading: bool
+    share: float
+
+
+PLAIN = (Trait(0.0, False, 1.0),)
+TRAITS = (
+    Trait(0.0, False, 0.9),
+    Trait(0.5, False, 0.025),
+    Trait(0.9, False, 0.025),
+    Trait(0.3, True, 0.025),
+    Trait(0.6, True, 0.025),
+)
+"""Traits that an item may have; a coarse grid, since few labels an item tell no finer one apart."""
+
+_LURED_RIGHT = 0.02  # how many of a misleading item's own labels are right all the same: nothing is impossible
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """A label model fitted to labels.
+
+    Args:
+        posterior: Probability of each candidate, shape (C,).
+        prior: Probability of each class, shape (K,).
+        predictive: Mean log probability that it gives to a label from the item's other labels, nats.
+        rounds: Rounds it took.
+    """
+
+    posterior: Floats
+    prior: Floats
+    predictive: float
+    rounds: int
+
+
+def confusion(
+    labels: Labels, scores: Floats | None = None, *, shrinkage: float = 2.0, traits: Sequence[Trait] = TRAITS
+) -> Fit:
+    """Fit a confusion matrix to each annotator, shrunk to the matrix of all of them.
+
+    Args:
+        labels: The labels.
+        scores: Log likelihood of each candidate by what else is known, shape (C,); -inf: it is not the truth.
+        shrinkage: Labels of each true class that the pooled matrix counts as.
+        traits: What items may do to their annotators.
+    """
+    k = len(labels.classes)
+    truth, said = labels.candidate[labels.pairing_candidate], labels.label[labels.pairing_label]
+    annotator = labels.annotator[labels.pairing_label]
+    cells, cell = np.unique((annotator * k + truth) * k + said, return_inverse=True)
+    rows, row = np.unique(annotator * k + truth, return_inverse=True)
+    pools, pool = np.unique(truth * k + said, return_inverse=True)
+    truths = pools // k
+    base = np.where(truths == pools % k, _DIAGONAL, (1 - _DIAGONAL) / max(1, k - 1))
+
+    def said_if_true(weight: Floats) -> Floats:
+        together = np.bincount(pool, weight, len(pools))
+        of_truth = np.bincount(truths, together, k)[truths]
+        pooled = (together + _BASE_WEIGHT * base) / (of_truth + _BASE_WEIGHT)
+        own, of_row = np.bincount(cell, weight, len(cells))[cell], np.bincount(row, weight, len(rows))[row]
+        probability: Floats = (own + shrinkage * pooled[pool]) / (of_row + shrinkage)
+        return probability
+
+    return _fit(labels, scores, said_if_true, traits)
+
+
+def one_coin(labels: Labels, scores: Floats | None = None, *, shrinkage: float = 2.0) -> Fit:
+    """Fit one accuracy to each annotator, errors spread evenly, shrunk to the accuracy of all of them.
+
+    Args:
+        labels: The labels.
+        scores: Log likelihood of each candidate by what else is known, shape (C,); -inf: it is not the truth.
+        shrinkage: Labels that the pooled accuracy counts as.
+    """
+    others, count = max(1, len(labels.classes) - 1), len(labels.annotators)
+    annotator, right = labels.annotator[labels.pairing_label], _right(labels)
+
+    def said_if_true(weight: Floats) -> Floats:
+        hits, given = np.bincount(annotator[right], weight[right], count), np.bincount(annotator, weight, count)
+        pooled = (hits.sum() + _BASE_WEIGHT * _DIAGONAL) / (given.sum() + _BASE_WEIGHT)
+        accuracy = np.clip((hits + shrinkage * pooled) / (given + shrinkage), 1e-6, 1 - 1e-6)[annotator]
+        probability: Floats = np.where(right, accuracy, (1 - accuracy) / others)
+        return probability
+
+    return _fit(labels, scores, said_if_true, PLAIN)
+
+
+def _right(labels: Labels) -> NDArray[np.bool_]:
+    """Return whether the label of each pairing is its candidate, shape (P,)."""
+    right: NDArray[np.bool_] = labels.candidate[labels.pairing_candidate] == labels.label[labels.pairing_label]
+    return right
+
+
+def _fit(
+    labels: Labels, scores: Floats | None, said_if_true: Callable[[Floats], Floats], traits: Sequence[Trait]
+) -> Fit:
+    """Alternate between what the labels say of the truths, and the truths of those who gave the labels.
+
+    Args:
+        labels: The labels.
+        scores: What else is known.
+        said_if_true: Gives the probability of each pairing by the annotator's ability, shape (P,), from the expected
+            number of times that the pairing is true and comes from it.
+        traits: What items may do.
+    """
+    k, c, items = len(labels.classes), len(labels.candidate), len(labels.items)
+    owner, first, of = labels.owner(), labels.starts[:-1], labels.pairing_candidate
+    known = np.zeros(c) if scores is None else scores
+    right = _right(labels)
+    lured = np.where(right, _LURED_RIGHT / k, (1 - _LURED_RIGHT / k) / max(1, k - 1))
+    posterior = labels.normalised(np.log(np.maximum(labels.shares(), 1e-12)) + np.where(np.isinf(known), known, 0.0))
+    together = np.outer([trait.share for trait in traits], posterior)  # of trait and candidate
+    by_ability = np.ones((len(traits), len(of))) * [[1 - trait.degree] for trait in traits]
+    rounds, change = 0, 1.0
+    while rounds < ROUNDS and change >= TOLERANCE:
+        ability = said_if_true((together[:, of] * by_ability).sum(axis=0))
+        prior = (np.bincount(labels.candidate, posterior, k) + 1 / k) / (items + 1)
+        log_joint, saids = np.empty((len(traits), c)), np.empty((len(traits), len(of)))
+        for n, trait in enumerate(traits):
+            own = (1 - trait.degree) * ability
+            saids[n] = own + trait.degree * (lured if trait.misleading else 1 / k)
+            by_ability[n] = own / saids[n]
+            log_joint[n] = np.bincount(of, np.log(saids[n]), c) + np.log(trait.share)
+        log_joint += np.log(prior)[labels.candidate] + known
+        weights = np.exp(log_joint - np.maximum.reduceat(log_joint.max(axis=0), first)[owner])
+        together = weights / np.add.reduceat(weights.sum(axis=0), first)[owner]
+        before, posterior = posterior, together.sum(axis=0)
+        rounds, change = rounds + 1, float(np.abs(posterior - before).max())
+    return Fit(posterior, prior, _predictive(labels, log_joint, saids), rounds)
+
+
+def _predictive(labels: Labels, log_joint: Floats, saids: Floats) -> float:
+    """Return the mean log probability of a label given the item's other labels.
+
+    Args:
+        labels: The labels.
+        log_joint: Log probability of trait, candidate and the item's labels, shape (traits, C).
+        saids: Probability of each pairing by trait, shape (traits, P).
+    """
+    starts = np.flatnonzero(np.diff(labels.pairing_label, prepend=-1))
+    without = log_joint[:, labels.pairing_candidate] - np.log(saids)
+    top = np.maximum.reduceat(without.max(axis=0), starts)[labels.pairing_label]
+    weights = np.exp(without - top)
+    said = np.add.reduceat((weights * saids).sum(axis=0), starts) / np.add.reduceat(weights.sum(axis=0), starts)
+    return float(np.log(said).mean())

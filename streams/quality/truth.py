@@ -1,0 +1,150 @@
+"""What the labels of a project say of each item's truth: several label models, weighed, and other voices.
+
+No label model is right everywhere: one accuracy an annotator misleads where errors depend on the class, and a confusion
+matrix where many annotators are drawn to the same error by an item, which it then takes for another class. So they are
+averaged, each by how well it predicts a label from the item's other labels, and not by all of the likelihood: the
+labels of an item are not independent, as both assume, and the likelihood of thousands would leave no doubt at all.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from streams.quality.label_models import Fit, confusion, one_coin
+from streams.quality.labels import Floats, Ints, Labels
+
+PREDICTIVE_SCALE = 0.15
+"""Difference in predictive log probability of a label, nats, at which a model counts e times less than a better one."""
+
+
+_VOICE_ROUNDS = 3
+_LARGEST_SCALE = 4.0
+_LEAST_SHARE = 1e-4  # of a class that a model gives no chance: it may be wrong too
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """Posterior of each item's truth.
+
+    Args:
+        labels: The labels, whose candidates it is about.
+        posterior: Probability of each candidate, shape (C,).
+        models: Each label model's fit by its name.
+        weights: Weight of each label model by its name; they sum to one.
+    """
+
+    labels: Labels
+    posterior: Floats
+    models: Mapping[str, Fit]
+    weights: Mapping[str, float]
+
+    def of(self, item: str) -> dict[str, float]:
+        """Return the probability of each candidate of an item, by class.
+
+        Raises:
+            KeyError: the item has no labels.
+        """
+        labels = self.labels
+        n = int(np.searchsorted(labels.items, item))
+        if n == len(labels.items) or labels.items[n] != item:
+            raise KeyError(item)
+        span = slice(*labels.starts[n : n + 2])
+        return {labels.classes[k]: float(p) for k, p in zip(labels.candidate[span], self.posterior[span], strict=True)}
+
+
+def infer(
+    labels: Labels,
+    fixed: Mapping[str, str] | None = None,
+    predicted: Mapping[str, Mapping[str, float]] | None = None,
+) -> Truth:
+    """Return the posterior of each item's truth: a pure function of the set of labels and what else is known.
+
+    Args:
+        labels: The labels; the classes of `fixed` must be among their candidates.
+        fixed: True class by item, from verdicts and truth gold.
+        predicted: A model's probability by class of each item that it was not trained on.
+
+    Raises:
+        ValueError: a fixed truth is no candidate of its item; `arrange` takes it as `also`.
+    """
+    known = ruled_out(labels, fixed or {})
+    truth = _mixture(labels, known)
+    for _ in range(
+        _VOICE_ROUNDS if predicted else 0
+    ):  # how far it can be trusted shows the better, the better the rest
+        truth = _mixture(labels, known + model_voice(labels, truth.posterior, predicted or {}))
+    return truth
+
+
+def _mixture(labels: Labels, scores: Floats) -> Truth:
+    """Fit every label model and weigh it by what it predicts."""
+    models = {"confusion": confusion(labels, scores), "one coin": one_coin(labels, scores)}
+    most = max(fit.predictive for fit in models.values())
+    raw = {name: float(np.exp((fit.predictive - most) / PREDICTIVE_SCALE)) for name, fit in models.items()}
+    weights = {name: weight / sum(raw.values()) for name, weight in raw.items()}
+    posterior = np.zeros(len(scores))
+    for name, fit in models.items():
+        posterior += weights[name] * fit.posterior
+    posterior /= np.add.reduceat(posterior, labels.starts[:-1])[labels.owner()]  # the weights may sum to a bit less
+    return Truth(labels, posterior, models, weights)
+
+
+def ruled_out(labels: Labels, fixed: Mapping[str, str]) -> Floats:
+    """Return -inf for the candidates that a fixed truth rules out, else 0, shape (C,).
+
+    Raises:
+        ValueError: a fixed truth is no candidate of its item; `arrange` takes it as `also`.
+    """
+    scores = np.zeros(len(labels.candidate))
+    place = {item: n for n, item in enumerate(labels.items)}
+    for item, truth in fixed.items():
+        if item in place:
+            span = slice(*labels.starts[place[item] : place[item] + 2])
+            wrong = np.array([labels.classes[k] != truth for k in labels.candidate[span]])
+            if wrong.all():
+                raise ValueError(f"{truth!r} is no candidate of item {item!r}")
+            scores[span][wrong] = -np.inf
+    return scores
+
+
+def model_voice(labels: Labels, posterior: Floats, predicted: Mapping[str, Mapping[str, float]]) -> Floats:
+    """Return what a model's out-of-sample predictions add to each candidate's log likelihood, shape (C,).
+
+    These are its log probabilities less those of the classes in all its predictions, for the class prior is counted
+    already, times a scale that makes them tell the posterior best (maximum likelihood, one parameter): near 0 for a
+    weak model, below 1 for one that is too sure of itself, above for one that is not sure enough.
+
+    Args:
+        labels: The labels.
+        posterior: What is known of the candidates without the model, or with it so far, shape (C,).
+        predicted: Probability by class of each item the model was not trained on; items may be missing.
+    """
+    owner, k = labels.owner(), len(labels.classes)
+    told = [predicted.get(item) for item in labels.items]
+    has = np.array([one is not None for one in told])
+    pairs = zip(owner, labels.candidate, strict=True)
+    share = np.array([(told[n] or {}).get(labels.classes[c], 0.0) for n, c in pairs])
+    share = np.maximum(share, _LEAST_SHARE / k)
+    mean = np.bincount(labels.candidate, share * has[owner], k) / max(1, has.sum())
+    evidence = np.where(has[owner], np.log(share) - np.log(np.maximum(mean, _LEAST_SHARE / k))[labels.candidate], 0.0)
+    prior = np.log((np.bincount(labels.candidate, posterior, k) + 1 / k) / (len(labels.items) + 1))[labels.candidate]
+
+    def slope(scale: float) -> float:
+        """Return the derivative of the log likelihood by the scale; it falls, for the likelihood is concave."""
+        return float(((posterior - labels.normalised(scale * evidence + prior)) * evidence).sum())
+
+    low, high = 0.0, _LARGEST_SCALE
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(middle) > 0 else (low, middle)
+    scaled: Floats = low * evidence
+    return scaled
+
+
+def best(labels: Labels, posterior: Floats) -> Ints:
+    """Return the class of each item's most probable candidate, ties to the lowest, shape (N,)."""
+    top = np.maximum.reduceat(posterior, labels.starts[:-1])
+    at = np.flatnonzero(posterior >= top[labels.owner()])
+    _, first = np.unique(labels.owner()[at], return_index=True)
+    return labels.candidate[at[first]]
