@@ -197,6 +197,7 @@ def test_end_in_commit(case: Cluster) -> None:
         die = (rng.randrange(2, 5), rng.choice([0, 1, 2, 3, 4, 6, 8, 10, 15, 30]))
         assert case.worker(number % 2, batch=300, slow=0.03, commit=0.1, die=die).wait() == 71
     worker = case.worker(0)
+    worker.wait_for("ready")  # there may be nothing left to drain
     case.drain(worker)
     assert worker.terminate() == 0
     case.verify()
