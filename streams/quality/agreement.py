@@ -40,7 +40,7 @@ class Agreement:
     """The sums of a set of items, and the coefficients read from them.
 
     A coefficient is None where nothing can be compared: no item with two labels, or, for those that correct for chance,
-    no label but one, which chance alone would explain.
+    no label but one, which chance alone would explain (AC1, told of further classes, does not think so).
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Agreement:
                 _bump(size.pairs, (one, one), times * own * (own - 1))
                 for other in labels[i + 1 :]:
                     _bump(size.pairs, (one, other), times * 2 * own * votes[other])
-        if not size.items:
+        if not (size.items or size.labels or size.pairs):
             del self._sizes[n]
 
     def exchange(self, old: Votes, new: Votes) -> None:
@@ -93,7 +93,10 @@ class Agreement:
         return fsum(agreeing) / self.items
 
     def fleiss(self) -> float | None:
-        """Return Fleiss' kappa; items with unequal numbers of labels count once each, labels in proportion."""
+        """Return Fleiss' kappa of the items with two labels or more.
+
+        With unequal numbers of labels each item counts once in the agreement and each label in what chance explains.
+        """
         given = self._compared()
         total = given.total()
         return _beyond_chance(self.raw(), sum(count * count for count in given.values()), total * total)
@@ -123,21 +126,23 @@ class Agreement:
             order: All labels in order, for `ordinal`; left out: as numbers.
 
         Raises:
-            ValueError: a label is no finite number where the metric needs one, or is not in the order.
+            ValueError: a label is no finite number where the metric needs one, negative where it needs a ratio, or not
+                in the order.
         """
         given = self._compared()
         total = given.total()
-        labels = _in_order(given, metric, order)
-        counts = np.array([given[label] for label in labels], dtype=float)
-        distance, expected = _distances(metric, labels, counts)
+        value = _values(given, metric, order)
+        counts: Counter[float] = Counter()
+        for label, count in given.items():
+            counts[value[label]] += count
+        distance, expected = _distances(metric, counts)
         if not expected:
             return None
-        index = {label: n for n, label in enumerate(labels)}
         observed = fsum(
-            count / (n - 1) * distance(index[one], index[other])
+            count / (n - 1) * distance(value[one], value[other])
             for n, size in self._sizes.items()
             for (one, other), count in size.pairs.items()
-            if one != other
+            if value[one] != value[other]
         )
         return 1 - (total - 1) * observed / expected
 
@@ -197,9 +202,9 @@ def bootstrap(
     patterns = sorted(alike)
     shares = np.array([alike[pattern] for pattern in patterns]) / len(items)
     # how often each kind of item is drawn: the same as drawing items one by one, and much faster
-    drawn = np.random.default_rng(seed).multinomial(len(items), shares, replicas)
-    found = []
-    for times in drawn:
+    random, found = np.random.default_rng(seed), []
+    for _ in range(replicas):
+        times = random.multinomial(len(items), shares)
         sample = Agreement()
         for which in np.flatnonzero(times):
             sample.add(dict(patterns[which]), int(times[which]))
@@ -227,15 +232,19 @@ def _beyond_chance(agreeing: float | None, by_chance: float, of: float) -> float
     return (agreeing - chance) / (1 - chance)
 
 
-def _in_order(given: Mapping[Label, int], metric: Metric, order: Sequence[Label]) -> list[Label]:
+def _values(given: Mapping[Label, int], metric: Metric, order: Sequence[Label]) -> dict[Label, float]:
+    """Return what stands for each label: itself, so to say, its place in the order, or its number."""
     if metric == "nominal":
-        return sorted(given)
+        return {label: float(n) for n, label in enumerate(sorted(given))}
     if metric == "ordinal" and order:
-        place = {label: n for n, label in enumerate(order)}
+        place = {label: float(n) for n, label in enumerate(order)}
         if unknown := sorted(given.keys() - place.keys()):
             raise ValueError(f"labels that are not in the order: {', '.join(unknown)}")
-        return sorted(given, key=place.__getitem__)
-    return sorted(given, key=_number)
+        return {label: place[label] for label in given}
+    values = {label: _number(label) for label in given}
+    if metric == "ratio" and any(value < 0 for value in values.values()):
+        raise ValueError("a ratio needs numbers from 0")
+    return values
 
 
 def _number(label: Label) -> float:
@@ -245,21 +254,42 @@ def _number(label: Label) -> float:
     return number
 
 
-def _distances(
-    metric: Metric, labels: Sequence[Label], counts: NDArray[np.float64]
-) -> tuple[Callable[[int, int], float], float]:
-    """Return the squared distance of two labels by their places, and its sum over all pairs of given labels."""
+def _distances(metric: Metric, counts: Mapping[float, int]) -> tuple[Callable[[float, float], float], float]:
+    """Return the squared distance of two values, and its sum over all pairs of given values.
+
+    Args:
+        metric: How values differ.
+        counts: How often each value was given.
+    """
+    if len(counts) < 2:
+        return lambda one, other: 0.0, 0.0
+    values = np.array(sorted(counts))
+    given = np.array([counts[value] for value in sorted(counts)], dtype=float)
     if metric == "nominal":
-        return lambda one, other: 1.0, float(counts.sum() ** 2 - (counts**2).sum())
+        return lambda one, other: 1.0, float(given.sum() ** 2 - (given**2).sum())
     if metric == "ratio":
-        numbers = np.array([_number(label) for label in labels])
-        sums = np.add.outer(numbers, numbers)
-        shares = np.divide(np.subtract.outer(numbers, numbers), sums, out=np.zeros_like(sums), where=sums != 0) ** 2
-        return lambda one, other: float(shares[one, other]), float(counts @ shares @ counts)
-    # An ordinal distance is the number of given labels between two, which is the difference of their mean ranks.
-    places = counts.cumsum() - counts / 2 if metric == "ordinal" else np.array([_number(label) for label in labels])
-    spread = places - (counts @ places) / counts.sum() if len(labels) else places
-    return (
-        lambda one, other: float((places[one] - places[other]) ** 2),
-        float(2 * counts.sum() * (counts @ spread**2)) if len(labels) > 1 else 0.0,
-    )
+        rows = (count * (_ratios(values[n], values[n + 1 :]) @ given[n + 1 :]) for n, count in enumerate(given))
+        return _ratio, 2 * fsum(rows)
+    # An ordinal distance is the number of given labels between two, which is the difference of their mean ranks. Both
+    # kinds are brought to [0, 1]: a scale changes no coefficient, and squares of it can neither overflow nor vanish.
+    ranks = (
+        given.cumsum() - given / 2 if metric == "ordinal" else values / 2
+    )  # a half: the span of two may be too large
+    places = (ranks - ranks[0]) / (ranks[-1] - ranks[0])
+    place = dict(zip(values.tolist(), places.tolist(), strict=True))
+    spread = places - (given @ places) / given.sum()
+    return lambda one, other: (place[one] - place[other]) ** 2, float(2 * given.sum() * (given @ spread**2))
+
+
+def _ratio(one: float, other: float) -> float:
+    """Return the squared difference of two numbers from 0 over their sum."""
+    largest = max(one, other)
+    one, other = one / largest, other / largest
+    return ((one - other) / (one + other)) ** 2
+
+
+def _ratios(one: float, others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the squared difference of one number to larger ones over their sums."""
+    share = one / others
+    ratios: NDArray[np.float64] = ((1 - share) / (1 + share)) ** 2
+    return ratios

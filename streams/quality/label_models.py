@@ -2,8 +2,9 @@
 
 Two are there, which fail on different projects: a confusion matrix of each annotator, shrunk to the matrix of all, and
 one accuracy of each annotator. Beside the annotator the confusion model knows items: a plain one shows what its
-annotators can do, at a hard one they guess, and a misleading one draws them to one wrong answer. Without that, an item
-that many get wrong would make them all look worse than they are, and the model far too sure of what many say.
+annotators can do, at a hard one they guess, and a misleading one draws them to wrong answers. Without that, an item
+that many get wrong would make them all look worse than they are, and the model far too sure of what many say. (With
+many classes a misleading item matters less: which of the wrong answers it draws to is not modelled.)
 
 Every fit begins with the votes and not with an earlier fit, so it is a function of the set of labels, and cannot keep a
 switch of classes that an early, lopsided part of them suggested.
@@ -59,7 +60,7 @@ TRAITS = (
 )
 """Traits that an item may have; a coarse grid, since few labels an item tell no finer one apart."""
 
-_LURED_RIGHT = 0.02  # how many of a misleading item's own labels are right all the same: nothing is impossible
+_LURED_RIGHT = 0.02  # over the number of classes: how often who is misled is right all the same; nothing is impossible
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,36 +157,46 @@ def _fit(
     lured = np.where(right, _LURED_RIGHT / k, (1 - _LURED_RIGHT / k) / max(1, k - 1))
     posterior = labels.normalised(np.log(np.maximum(labels.shares(), 1e-12)) + np.where(np.isinf(known), known, 0.0))
     together = np.outer([trait.share for trait in traits], posterior)  # of trait and candidate
-    by_ability = np.ones((len(traits), len(of))) * [[1 - trait.degree] for trait in traits]
+    ability: Floats = np.ones(len(of))
+
+    def said(trait: Trait) -> Floats:
+        """Return the probability of each pairing at an item of a trait, shape (P,)."""
+        by_item: Floats = (1 - trait.degree) * ability + trait.degree * (lured if trait.misleading else 1 / k)
+        return by_item
+
     rounds, change = 0, 1.0
     while rounds < ROUNDS and change >= TOLERANCE:
-        ability = said_if_true((together[:, of] * by_ability).sum(axis=0))
+        weight = np.zeros(len(of))
+        for n, trait in enumerate(traits):  # one by one: a project has many more pairings than labels
+            weight += together[n][of] * ((1 - trait.degree) * ability / said(trait))
+        ability = said_if_true(weight)
         prior = (np.bincount(labels.candidate, posterior, k) + 1 / k) / (items + 1)
-        log_joint, saids = np.empty((len(traits), c)), np.empty((len(traits), len(of)))
-        for n, trait in enumerate(traits):
-            own = (1 - trait.degree) * ability
-            saids[n] = own + trait.degree * (lured if trait.misleading else 1 / k)
-            by_ability[n] = own / saids[n]
-            log_joint[n] = np.bincount(of, np.log(saids[n]), c) + np.log(trait.share)
+        log_joint = np.stack([np.bincount(of, np.log(said(trait)), c) + np.log(trait.share) for trait in traits])
         log_joint += np.log(prior)[labels.candidate] + known
         weights = np.exp(log_joint - np.maximum.reduceat(log_joint.max(axis=0), first)[owner])
         together = weights / np.add.reduceat(weights.sum(axis=0), first)[owner]
         before, posterior = posterior, together.sum(axis=0)
         rounds, change = rounds + 1, float(np.abs(posterior - before).max())
-    return Fit(posterior, prior, _predictive(labels, log_joint, saids), rounds)
+    return Fit(posterior, prior, _predictive(labels, log_joint, [*map(said, traits)]), rounds)
 
 
-def _predictive(labels: Labels, log_joint: Floats, saids: Floats) -> float:
+def _predictive(labels: Labels, log_joint: Floats, saids: Sequence[Floats]) -> float:
     """Return the mean log probability of a label given the item's other labels.
 
     Args:
         labels: The labels.
         log_joint: Log probability of trait, candidate and the item's labels, shape (traits, C).
-        saids: Probability of each pairing by trait, shape (traits, P).
+        saids: Probability of each pairing by trait, each of shape (P,).
     """
     starts = np.flatnonzero(np.diff(labels.pairing_label, prepend=-1))
-    without = log_joint[:, labels.pairing_candidate] - np.log(saids)
-    top = np.maximum.reduceat(without.max(axis=0), starts)[labels.pairing_label]
-    weights = np.exp(without - top)
-    said = np.add.reduceat((weights * saids).sum(axis=0), starts) / np.add.reduceat(weights.sum(axis=0), starts)
-    return float(np.log(said).mean())
+    of = labels.pairing_candidate
+    highest = np.full(len(of), -np.inf)
+    for joint, said in zip(log_joint, saids, strict=True):
+        np.maximum(highest, joint[of] - np.log(said), out=highest)
+    top = np.maximum.reduceat(highest, starts)[labels.pairing_label]
+    others, all_of_them = np.zeros(len(starts)), np.zeros(len(starts))
+    for joint, said in zip(log_joint, saids, strict=True):
+        without = np.exp(joint[of] - np.log(said) - top)
+        others += np.add.reduceat(without, starts)
+        all_of_them += np.add.reduceat(without * said, starts)
+    return float(np.log(all_of_them / others).mean())

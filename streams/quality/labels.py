@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 ALL_CLASSES = 32
-"""Up to so many classes each one may be the truth of each item; of more, only those that somebody named for it."""
+"""Up to so many classes each one may be the truth of each item; of more, only those that somebody named for it.
+
+So beyond it an item for which one class alone was named has that class for certain, whoever named it.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,11 +85,15 @@ def arrange(
         also: Classes that may be an item's truth though nobody named them, by item, e.g. a verdict's or a model's.
 
     Raises:
-        ValueError: there are no labels.
+        ValueError: there are no labels, an annotator labels an item twice, or a class is declared twice.
     """
     ordered = sorted(rows)
     if not ordered:
         raise ValueError("no labels to arrange")
+    if twice := next((one[:2] for one, other in pairwise(ordered) if one[:2] == other[:2]), None):
+        raise ValueError(f"{twice[1]!r} labels item {twice[0]!r} twice: give the label that stands")
+    if len({*classes}) < len(classes):
+        raise ValueError("a class is declared twice")
     extra = {item: {*named} for item, named in (also or {}).items()}
     named = {label for _, _, label in ordered}.union(*extra.values())
     names = (*classes, *sorted(named - {*classes}))

@@ -6,6 +6,7 @@ averaged, each by how well it predicts a label from the item's other labels, and
 labels of an item are not independent, as both assume, and the likelihood of thousands would leave no doubt at all.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ PREDICTIVE_SCALE = 0.15
 """Difference in predictive log probability of a label, nats, at which a model counts e times less than a better one."""
 
 
-_VOICE_ROUNDS = 3
+_VOICE_ROUNDS = 3  # and not until it settles: a model must not be trusted for what it has itself brought about
 _LARGEST_SCALE = 4.0
 _LEAST_SHARE = 1e-4  # of a class that a model gives no chance: it may be wrong too
 
@@ -46,7 +47,7 @@ class Truth:
             KeyError: the item has no labels.
         """
         labels = self.labels
-        n = int(np.searchsorted(labels.items, item))
+        n = bisect_left(labels.items, item)
         if n == len(labels.items) or labels.items[n] != item:
             raise KeyError(item)
         span = slice(*labels.starts[n : n + 2])
@@ -66,7 +67,7 @@ def infer(
         predicted: A model's probability by class of each item that it was not trained on.
 
     Raises:
-        ValueError: a fixed truth is no candidate of its item; `arrange` takes it as `also`.
+        ValueError: a fixed truth is no candidate of its item (`arrange` takes it as `also`), or a prediction is none.
     """
     known = ruled_out(labels, fixed or {})
     truth = _mixture(labels, known)
@@ -112,19 +113,25 @@ def model_voice(labels: Labels, posterior: Floats, predicted: Mapping[str, Mappi
     """Return what a model's out-of-sample predictions add to each candidate's log likelihood, shape (C,).
 
     These are its log probabilities less those of the classes in all its predictions, for the class prior is counted
-    already, times a scale that makes them tell the posterior best (maximum likelihood, one parameter): near 0 for a
+    already, times a scale that makes them tell the present posterior best (by likelihood, one parameter): near 0 for a
     weak model, below 1 for one that is too sure of itself, above for one that is not sure enough.
 
     Args:
         labels: The labels.
         posterior: What is known of the candidates without the model, or with it so far, shape (C,).
-        predicted: Probability by class of each item the model was not trained on; items may be missing.
+        predicted: Probability by class of each item the model was not trained on; items may be missing. Of more than
+            `ALL_CLASSES` classes only those are weighed that are candidates, so it can say little where few are.
+
+    Raises:
+        ValueError: a probability is none.
     """
     owner, k = labels.owner(), len(labels.classes)
     told = [predicted.get(item) for item in labels.items]
     has = np.array([one is not None for one in told])
     pairs = zip(owner, labels.candidate, strict=True)
     share = np.array([(told[n] or {}).get(labels.classes[c], 0.0) for n, c in pairs])
+    if not ((share >= 0) & (share <= 1)).all():  # not a number is neither
+        raise ValueError("a prediction holds a number that is no probability")
     share = np.maximum(share, _LEAST_SHARE / k)
     mean = np.bincount(labels.candidate, share * has[owner], k) / max(1, has.sum())
     evidence = np.where(has[owner], np.log(share) - np.log(np.maximum(mean, _LEAST_SHARE / k))[labels.candidate], 0.0)

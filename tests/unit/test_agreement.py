@@ -124,23 +124,76 @@ def test_changes_one_by_one_give_exactly_what_all_at_once_gives(changes: list[tu
         assert read(changing) == read(at_once)
 
 
-@given(st.lists(votes, min_size=1, max_size=12))
-def test_alpha_is_its_definition(items: list[dict[str, int]]) -> None:
+DISTANCES: dict[Metric, Callable[[float, float], float]] = {
+    "nominal": lambda a, b: float(a != b),
+    "interval": lambda a, b: (a - b) ** 2,
+    "ratio": lambda a, b: ((a - b) / (a + b)) ** 2,
+}
+
+
+@pytest.mark.parametrize("metric", DISTANCES)
+@given(items=st.lists(votes, min_size=1, max_size=12))
+def test_alpha_is_its_definition(metric: Metric, items: list[dict[str, int]]) -> None:
     """Computed from single values: every pair within an item against every pair of all values."""
-    units = [[label for label, count in votes.items() for _ in range(count)] for votes in items]
+    units = [[float(label) for label, count in votes.items() for _ in range(count)] for votes in items]
     units = [unit for unit in units if len(unit) > 1]
     pool = [value for unit in units for value in unit]
-
-    def distance(a: str, b: str) -> float:
-        return (float(a) - float(b)) ** 2
-
+    distance = DISTANCES[metric]
     expected = sum(distance(a, b) for a in pool for b in pool) / max(1, len(pool) * (len(pool) - 1))
-    found = of(items).alpha("interval")
+    found = of(items).alpha(metric)
     if not expected:
         assert found is None
         return
     observed = sum(distance(a, b) / (len(unit) - 1) for unit in units for a in unit for b in unit) / len(pool)
     assert found == pytest.approx(1 - observed / expected, abs=1e-9)
+
+
+def pairs_that_agree(unit: list[str]) -> float:
+    same = sum(a == b for n, a in enumerate(unit) for m, b in enumerate(unit) if n != m)
+    return same / (len(unit) * (len(unit) - 1))
+
+
+@given(st.lists(votes, min_size=1, max_size=12), st.integers(0, 6))
+def test_raw_fleiss_and_ac1_are_their_definitions(items: list[dict[str, int]], classes: int) -> None:
+    """An item with one label says something of how often a class is chosen (AC1), but nothing of agreement."""
+    units = [[label for label, count in votes.items() for _ in range(count)] for votes in items if votes]
+    compared = [unit for unit in units if len(unit) > 1]
+    agreement = of(items)
+    if not compared:
+        assert agreement.raw() is agreement.fleiss() is agreement.ac1(classes) is None
+        return
+    raw = sum(map(pairs_that_agree, compared)) / len(compared)
+    assert agreement.raw() == pytest.approx(raw, abs=1e-12)
+    pool = [label for unit in compared for label in unit]
+    by_chance = sum((pool.count(label) / len(pool)) ** 2 for label in {*pool})
+    if len({*pool}) > 1:
+        assert agreement.fleiss() == pytest.approx((raw - by_chance) / (1 - by_chance), abs=1e-9)
+    used = {label for unit in units for label in unit}
+    k = max(classes, len(used))
+    if k > 1:
+        prevalence = [sum(unit.count(label) / len(unit) for unit in units) / len(units) for label in used]
+        by_chance = sum(share * (1 - share) for share in prevalence) / (k - 1)
+        assert agreement.ac1(classes) == pytest.approx((raw - by_chance) / (1 - by_chance), abs=1e-9)
+
+
+def test_numbers_of_any_size_and_spelling() -> None:
+    numeric: tuple[Metric, ...] = ("ordinal", "interval", "ratio")
+    for items in ([{"1e200": 2}, {"1": 2}], [{"1e-200": 2}, {"2e-200": 2}], [{"1.7e308": 2}, {"1": 2}]):
+        assert [of(items).alpha(metric) for metric in numeric] == [1.0] * 3
+    assert of([{"-1.7e308": 2}, {"1.7e308": 2}]).alpha("interval") == 1.0
+    for metric in numeric:
+        assert of([{"0.1": 2, "0.10": 1}, {"0.100": 5}]).alpha(metric) is None
+        assert of([{"1": 1, "1.0": 1}, {"2": 2}]).alpha(metric) == 1.0
+    with pytest.raises(ValueError, match="from 0"):
+        of([{"1": 1, "-1": 1}]).alpha("ratio")
+
+
+def test_shares_may_be_taken_away_before_they_were_added() -> None:
+    agreement = Agreement()
+    changes: list[tuple[Votes, int]] = [({"a": 1, "b": 1}, 1), ({"b": 2}, -1), ({"b": 2}, 1)]
+    for item, times in changes:
+        agreement.add(item, times)
+    assert agreement.raw() == 0.0
 
 
 def test_a_bootstrap_interval_holds_the_value_and_narrows_with_more_items() -> None:

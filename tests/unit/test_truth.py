@@ -68,8 +68,9 @@ def test_the_votes_of_the_many_are_overruled_by_who_can_tell() -> None:
     rows = [(f"i{n}", f"w{w}", answers[n]) for w, answers in enumerate(given_) for n in range(len(truth))]
     labels = arrange(rows)
     assert "".join(named(labels, best(labels, labels.shares())).values()) == "10111011"
-    fit = confusion(labels, shrinkage=0.5, traits=PLAIN)
-    assert "".join(named(labels, best(labels, fit.posterior)).values()) == truth
+    fit = confusion(labels, shrinkage=0.5, traits=PLAIN)  # nearly Dawid and Skene's own
+    for posterior in (fit.posterior, infer(labels).posterior):
+        assert "".join(named(labels, best(labels, posterior)).values()) == truth
 
 
 def test_spammers_count_for_nothing_and_a_swapper_for_what_he_tells() -> None:
@@ -166,6 +167,33 @@ def test_a_model_counts_for_what_it_is_worth_whatever_it_claims() -> None:
     alone = crowd.inferred()[1]
     assert crowd.inferred(predicted=predictions(crowd, 0.85, 0.99))[1] > alone + 0.02
     assert crowd.inferred(predicted=predictions(crowd, 0.5, 0.99))[1] > alone - 0.02
+
+
+def test_a_model_that_says_the_same_of_all_says_nothing() -> None:
+    """What it says of every item is the class prior, and that is counted already."""
+    crowd = Crowd("aaab", 300)
+    crowd.classes = "ab"
+    for n in range(3):
+        crowd.annotator(f"w{n}", 0.75)
+    assert voice_of(crowd, {item: {"a": 0.9, "b": 0.1} for item in crowd.truth}) < 1e-6
+    biased = {}
+    for item, told in predictions(crowd, 0.9, 0.9).items():
+        both = 4 * told["a"] + told["b"]
+        biased[item] = {"a": 4 * told["a"] / both, "b": told["b"] / both}
+    assert crowd.inferred(predicted=biased)[1] > crowd.inferred()[1] + 0.02
+
+
+@pytest.mark.parametrize("share", [float("nan"), float("inf"), -0.1])
+def test_a_prediction_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="no probability"):
+        infer(arrange([("i", "w", "a"), ("j", "w", "b")]), predicted={"i": {"a": share}})
+
+
+def test_labels_that_cannot_be_arranged() -> None:
+    with pytest.raises(ValueError, match="'w' labels item 'i' twice"):
+        arrange([("i", "w", "a"), ("i", "w", "b")])
+    with pytest.raises(ValueError, match="declared twice"):
+        arrange([("i", "w", "a")], ["a", "b", "a"])
 
 
 @pytest.mark.parametrize(
