@@ -27,11 +27,6 @@ CLEAN = ".kafka_cleanshutdown"
 _LIMIT_S = 60
 _SESSION_MS = 1000
 _TOLD = 20  # last lines of the quorum's log that an error shows
-_QUORUM_ALONE = (
-    "process.roles=controller",
-    "listeners=CONTROLLER://{address}",
-    f"broker.session.timeout.ms={_SESSION_MS}",
-)
 _REPLAYED = re.compile(r"Replayed .*(?:RegisterBrokerRecord|BrokerRegistrationChangeRecord)\(.*\bfenced=(-?\w+)")
 _ACTIVE = "Performing controller activation"
 
@@ -46,7 +41,8 @@ def quorum_config(config: str) -> str:
     """Return the configuration of the metadata quorum alone, made from the broker's."""
     address = settings_of(config)["controller.quorum.voters"].split("@", 1)[1]
     kept = [line for line in config.splitlines() if not line.startswith("advertised.listeners=")]
-    return "\n".join([*kept, *_QUORUM_ALONE, ""]).format(address=address)
+    alone = f"process.roles=controller\nlisteners=CONTROLLER://{address}\nbroker.session.timeout.ms={_SESSION_MS}\n"
+    return "\n".join([*kept, alone])
 
 
 def lines_until_fenced(lines: Iterable[str]) -> Iterator[str]:

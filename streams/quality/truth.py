@@ -18,7 +18,6 @@ from streams.quality.labels import Floats, Ints, Labels
 PREDICTIVE_SCALE = 0.15
 """Difference in predictive log probability of a label, nats, at which a model counts e times less than a better one."""
 
-
 _VOICE_ROUNDS = 3  # and not until it settles: a model must not be trusted for what it has itself brought about
 _LARGEST_SCALE = 4.0
 _LEAST_SHARE = 1e-4  # of a class that a model gives no chance: it may be wrong too
@@ -71,10 +70,9 @@ def infer(
     """
     known = ruled_out(labels, fixed or {})
     truth = _mixture(labels, known)
-    for _ in range(
-        _VOICE_ROUNDS if predicted else 0
-    ):  # how far it can be trusted shows the better, the better the rest
-        truth = _mixture(labels, known + model_voice(labels, truth.posterior, predicted or {}))
+    if predicted:
+        for _ in range(_VOICE_ROUNDS):  # the better the truth, the better it shows what the model is worth
+            truth = _mixture(labels, known + model_voice(labels, truth.posterior, predicted))
     return truth
 
 

@@ -42,10 +42,10 @@ def test_a_log_that_ends_before_is_an_error(lines: list[str]) -> None:
 
 
 def test_the_quorum_alone_uses_the_brokers_folder_and_listens_to_its_own_port_only() -> None:
-    broker = kafka.properties("process.roles=broker,controller\nnode.id=1", Path("/d"), 1, 2)
+    broker = kafka.properties("process.roles=broker,controller\nnode.id=1", Path("/a {folder}"), 1, 2)
     alone = settings_of(quorum_config(broker))
     assert alone["process.roles"] == "controller"
     assert alone["listeners"] == "CONTROLLER://127.0.0.1:2"
-    assert (alone["log.dirs"], alone["node.id"]) == ("/d", "1")
+    assert (alone["log.dirs"], alone["node.id"]) == ("/a {folder}", "1")
     assert "advertised.listeners" not in alone
     assert int(alone["broker.session.timeout.ms"]) < int(settings_of(broker)["broker.session.timeout.ms"])
