@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.quality.labels import Floats, Labels
+from streams.quality.labels import Floats, Ints, Labels
 
 ROUNDS = 50
 """Most rounds of expectation and maximisation."""
@@ -29,10 +29,13 @@ ROUNDS = 50
 TOLERANCE = 1e-3
 """Largest change of a probability at which a fit has converged; ten times less changes no order worth seeing."""
 
-_DIAGONAL = 0.7
+SHRINKAGE = 2.0
+"""Labels that what is known of all annotators counts as, for each of them."""
+
+DIAGONAL = 0.7
 """What is assumed of all annotators before any label: they are more often right than not."""
 
-_BASE_WEIGHT = 1.0
+BASE_WEIGHT = 1.0
 """Labels that this assumption counts as."""
 
 
@@ -60,7 +63,30 @@ TRAITS = (
 )
 """Traits that an item may have; a coarse grid, since few labels an item tell no finer one apart."""
 
-_LURED_RIGHT = 0.02  # over the number of classes: how often who is misled is right all the same; nothing is impossible
+_LURED_RIGHT = 0.02
+
+
+class Cells(NamedTuple):
+    """Expected labels by annotator, true class and given class: one entry for each that occurs, all of shape (E,)."""
+
+    annotator: Ints
+    truth: Ints
+    said: Ints
+    count: Floats
+
+
+class Counts(NamedTuple):
+    """What a model knows of its annotators, in expected labels; the posterior follows from it (`skill`).
+
+    Args:
+        right: Labels that are right, shape (A,).
+        given: Labels that come from what the annotator can do, shape (A,).
+        cells: The confusion matrices; None: the model has none.
+    """
+
+    right: Floats
+    given: Floats
+    cells: Cells | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,20 +96,24 @@ class Fit:
     Args:
         posterior: Probability of each candidate, shape (C,).
         prior: Probability of each class, shape (K,).
+        counts: What the posterior rests on, beside the prior.
         predictive: Mean log probability that it gives to a label from the item's other labels, nats.
         rounds: Rounds it took.
     """
 
     posterior: Floats
     prior: Floats
+    counts: Counts
     predictive: float
     rounds: int
 
 
 def confusion(
-    labels: Labels, scores: Floats | None = None, *, shrinkage: float = 2.0, traits: Sequence[Trait] = TRAITS
+    labels: Labels, scores: Floats | None = None, *, shrinkage: float = SHRINKAGE, traits: Sequence[Trait] = TRAITS
 ) -> Fit:
     """Fit a confusion matrix to each annotator, shrunk to the matrix of all of them.
+
+    Where the truth is a class that nobody named, which one is not known: there an annotator's accuracy counts alone.
 
     Args:
         labels: The labels.
@@ -94,24 +124,31 @@ def confusion(
     k = len(labels.classes)
     truth, said = labels.candidate[labels.pairing_candidate], labels.label[labels.pairing_label]
     annotator = labels.annotator[labels.pairing_label]
-    cells, cell = np.unique((annotator * k + truth) * k + said, return_inverse=True)
-    rows, row = np.unique(annotator * k + truth, return_inverse=True)
+    cells, cell = np.unique((annotator * (k + 1) + truth) * k + said, return_inverse=True)
+    rows, row = np.unique(annotator * (k + 1) + truth, return_inverse=True)
     pools, pool = np.unique(truth * k + said, return_inverse=True)
     truths = pools // k
-    base = np.where(truths == pools % k, _DIAGONAL, (1 - _DIAGONAL) / max(1, k - 1))
+    base = np.where(truths == pools % k, DIAGONAL, (1 - DIAGONAL) / max(1, k - 1))
+    right, beyond = _right(labels), truth == k
+    occurring = np.flatnonzero(cells // k % (k + 1) < k)
+    where = (cells // (k * (k + 1)), cells // k % (k + 1), cells % k)
 
-    def said_if_true(weight: Floats) -> Floats:
+    def said_if_true(weight: Floats) -> tuple[Floats, Counts]:
         together = np.bincount(pool, weight, len(pools))
-        of_truth = np.bincount(truths, together, k)[truths]
-        pooled = (together + _BASE_WEIGHT * base) / (of_truth + _BASE_WEIGHT)
-        own, of_row = np.bincount(cell, weight, len(cells))[cell], np.bincount(row, weight, len(rows))[row]
-        probability: Floats = (own + shrinkage * pooled[pool]) / (of_row + shrinkage)
-        return probability
+        of_truth = np.bincount(truths, together, k + 1)[truths]
+        pooled = (together + BASE_WEIGHT * base) / (of_truth + BASE_WEIGHT)
+        own, of_row = np.bincount(cell, weight, len(cells)), np.bincount(row, weight, len(rows))[row]
+        probability: Floats = (own[cell] + shrinkage * pooled[pool]) / (of_row + shrinkage)
+        counts = _right_and_given(labels, right, weight)
+        if beyond.any():
+            errs = (1 - accuracies(counts, shrinkage)) / max(1, k - 1)
+            probability = np.where(beyond, errs[annotator], probability)
+        return probability, counts._replace(cells=Cells(*(index[occurring] for index in where), own[occurring]))
 
     return _fit(labels, scores, said_if_true, traits)
 
 
-def one_coin(labels: Labels, scores: Floats | None = None, *, shrinkage: float = 2.0) -> Fit:
+def one_coin(labels: Labels, scores: Floats | None = None, *, shrinkage: float = SHRINKAGE) -> Fit:
     """Fit one accuracy to each annotator, errors spread evenly, shrunk to the accuracy of all of them.
 
     Args:
@@ -119,17 +156,56 @@ def one_coin(labels: Labels, scores: Floats | None = None, *, shrinkage: float =
         scores: Log likelihood of each candidate by what else is known, shape (C,); -inf: it is not the truth.
         shrinkage: Labels that the pooled accuracy counts as.
     """
-    others, count = max(1, len(labels.classes) - 1), len(labels.annotators)
+    others = max(1, len(labels.classes) - 1)
     annotator, right = labels.annotator[labels.pairing_label], _right(labels)
 
-    def said_if_true(weight: Floats) -> Floats:
-        hits, given = np.bincount(annotator[right], weight[right], count), np.bincount(annotator, weight, count)
-        pooled = (hits.sum() + _BASE_WEIGHT * _DIAGONAL) / (given.sum() + _BASE_WEIGHT)
-        accuracy = np.clip((hits + shrinkage * pooled) / (given + shrinkage), 1e-6, 1 - 1e-6)[annotator]
+    def said_if_true(weight: Floats) -> tuple[Floats, Counts]:
+        counts = _right_and_given(labels, right, weight)
+        accuracy = accuracies(counts, shrinkage)[annotator]
         probability: Floats = np.where(right, accuracy, (1 - accuracy) / others)
-        return probability
+        return probability, counts
 
     return _fit(labels, scores, said_if_true, PLAIN)
+
+
+def accuracies(counts: Counts, shrinkage: float = SHRINKAGE) -> Floats:
+    """Return the accuracy of each annotator, shrunk to that of all, shape (A,)."""
+    accuracy: Floats = (counts.right + shrinkage * pooled_accuracy(counts)) / (counts.given + shrinkage)
+    return np.clip(accuracy, 1e-6, 1 - 1e-6)
+
+
+def pooled_accuracy(counts: Counts) -> float:
+    """Return the accuracy of all annotators together."""
+    return float((counts.right.sum() + BASE_WEIGHT * DIAGONAL) / (counts.given.sum() + BASE_WEIGHT))
+
+
+def _right_and_given(labels: Labels, right: NDArray[np.bool_], weight: Floats) -> Counts:
+    annotator, count = labels.annotator[labels.pairing_label], len(labels.annotators)
+    return Counts(np.bincount(annotator[right], weight[right], count), np.bincount(annotator, weight, count))
+
+
+def log_prior(labels: Labels, prior: Floats) -> Floats:
+    """Return the log prior of each candidate, shape (C,); the classes that nobody named for an item count together."""
+    if not labels.unnamed.any():
+        return np.log(prior)[labels.candidate]
+    of_named = np.append(prior, 0.0)[labels.candidate]
+    rest = 1 - np.add.reduceat(of_named, labels.starts[:-1])
+    return np.log(np.where(labels.unnamed, np.maximum(rest, 1e-12)[labels.owner()], of_named))
+
+
+def class_prior(labels: Labels, posterior: Floats) -> Floats:
+    """Return the probability of each class, shape (K,): its share of the posterior; an item for which it is not known
+    which class it has counts for all of them alike.
+    """
+    k = len(labels.classes)
+    of_class = np.bincount(labels.candidate, posterior, k + 1)
+    prior: Floats = (of_class[:k] + of_class[k] / k + 1 / k) / (len(labels.items) + 1)
+    return prior
+
+
+def lured_right(classes: int) -> float:
+    """Return how often who is misled is right all the same; nothing is impossible."""
+    return _LURED_RIGHT / classes
 
 
 def _right(labels: Labels) -> NDArray[np.bool_]:
@@ -139,7 +215,7 @@ def _right(labels: Labels) -> NDArray[np.bool_]:
 
 
 def _fit(
-    labels: Labels, scores: Floats | None, said_if_true: Callable[[Floats], Floats], traits: Sequence[Trait]
+    labels: Labels, scores: Floats | None, said_if_true: Callable[[Floats], tuple[Floats, Counts]], traits: Sequence[Trait]
 ) -> Fit:
     """Alternate between what the labels say of the truths, and the truths of those who gave the labels.
 
@@ -147,14 +223,14 @@ def _fit(
         labels: The labels.
         scores: What else is known.
         said_if_true: Gives the probability of each pairing by the annotator's ability, shape (P,), from the expected
-            number of times that the pairing is true and comes from it.
+            number of times that the pairing is true and comes from it, and what that makes known of the annotators.
         traits: What items may do.
     """
-    k, c, items = len(labels.classes), len(labels.candidate), len(labels.items)
+    k, c = len(labels.classes), len(labels.candidate)
     owner, first, of = labels.owner(), labels.starts[:-1], labels.pairing_candidate
     known = np.zeros(c) if scores is None else scores
     right = _right(labels)
-    lured = np.where(right, _LURED_RIGHT / k, (1 - _LURED_RIGHT / k) / max(1, k - 1))
+    lured = np.where(right, lured_right(k), (1 - lured_right(k)) / max(1, k - 1))
     posterior = labels.normalised(np.log(np.maximum(labels.shares(), 1e-12)) + np.where(np.isinf(known), known, 0.0))
     together = np.outer([trait.share for trait in traits], posterior)  # of trait and candidate
     ability: Floats = np.ones(len(of))
@@ -169,15 +245,15 @@ def _fit(
         weight = np.zeros(len(of))
         for n, trait in enumerate(traits):  # one by one: a project has many more pairings than labels
             weight += together[n][of] * ((1 - trait.degree) * ability / said(trait))
-        ability = said_if_true(weight)
-        prior = (np.bincount(labels.candidate, posterior, k) + 1 / k) / (items + 1)
+        ability, counts = said_if_true(weight)
+        prior = class_prior(labels, posterior)
         log_joint = np.stack([np.bincount(of, np.log(said(trait)), c) + np.log(trait.share) for trait in traits])
-        log_joint += np.log(prior)[labels.candidate] + known
+        log_joint += log_prior(labels, prior) + known
         weights = np.exp(log_joint - np.maximum.reduceat(log_joint.max(axis=0), first)[owner])
         together = weights / np.add.reduceat(weights.sum(axis=0), first)[owner]
         before, posterior = posterior, together.sum(axis=0)
         rounds, change = rounds + 1, float(np.abs(posterior - before).max())
-    return Fit(posterior, prior, _predictive(labels, log_joint, [*map(said, traits)]), rounds)
+    return Fit(posterior, prior, counts, _predictive(labels, log_joint, [*map(said, traits)]), rounds)
 
 
 def _predictive(labels: Labels, log_joint: Floats, saids: Sequence[Floats]) -> float:

@@ -12,9 +12,9 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 ALL_CLASSES = 32
-"""Up to so many classes each one may be the truth of each item; of more, only those that somebody named for it.
+"""Up to so many classes each one may be the truth of each item; of more, those that somebody named for it.
 
-So beyond it an item for which one class alone was named has that class for certain, whoever named it.
+Beyond it every item has one candidate more: its truth is none of those that were named.
 """
 
 
@@ -22,8 +22,8 @@ So beyond it an item for which one class alone was named has that class for cert
 class Labels:
     """Labels of one class each, sorted by item and annotator: sums over them are the same to the last bit.
 
-    A *candidate* is a class that may be an item's truth. A *pairing* is a label beside a candidate of its item: what
-    that annotator would say if the candidate were true.
+    A *candidate* is a class that may be an item's truth; the index K stands for a class that nobody named for the item.
+    A *pairing* is a label beside a candidate of its item: what that annotator would say if the candidate were true.
 
     Args:
         items: Names of the items, sorted, N of them.
@@ -48,6 +48,12 @@ class Labels:
     candidate: Ints
     pairing_label: Ints
     pairing_candidate: Ints
+
+    @property
+    def unnamed(self) -> NDArray[np.bool_]:
+        """Whether a candidate stands for all classes that nobody named for its item, shape (C,)."""
+        beyond: NDArray[np.bool_] = self.candidate == len(self.classes)
+        return beyond
 
     @property
     def votes(self) -> Floats:
@@ -133,8 +139,7 @@ def _candidates(
         return np.arange(len(items) + 1) * len(names), np.tile(np.arange(len(names)), len(items))
     place = {name: n for n, name in enumerate(names)}
     added = [(n, place[name]) for n, one in enumerate(items) for name in extra.get(one, ())]
-    pairs: Any = np.column_stack([item, label])
-    if added:
-        pairs = np.concatenate([pairs, np.array(added, dtype=np.int64)])
+    added += [(n, len(names)) for n in range(len(items))]
+    pairs: Any = np.concatenate([np.column_stack([item, label]), np.array(added, dtype=np.int64)])
     pairs = np.unique(pairs, axis=0)
     return np.searchsorted(pairs[:, 0], np.arange(len(items) + 1)), pairs[:, 1]

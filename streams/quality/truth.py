@@ -8,11 +8,11 @@ labels of an item are not independent, as both assume, and the likelihood of tho
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from streams.quality.label_models import Fit, confusion, one_coin
+from streams.quality.label_models import Fit, class_prior, confusion, log_prior, one_coin
 from streams.quality.labels import Floats, Ints, Labels
 
 PREDICTIVE_SCALE = 0.15
@@ -20,7 +20,9 @@ PREDICTIVE_SCALE = 0.15
 
 _VOICE_ROUNDS = 3  # and not until it settles: a model must not be trusted for what it has itself brought about
 _LARGEST_SCALE = 4.0
-_LEAST_SHARE = 1e-4  # of a class that a model gives no chance: it may be wrong too
+
+LEAST_SHARE = 1e-4
+"""Share, over the number of classes, of a class that a model gives no chance: it may be wrong too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,15 +34,18 @@ class Truth:
         posterior: Probability of each candidate, shape (C,).
         models: Each label model's fit by its name.
         weights: Weight of each label model by its name; they sum to one.
+        voice: What the predictions were taken for; None without any.
     """
 
     labels: Labels
     posterior: Floats
     models: Mapping[str, Fit]
     weights: Mapping[str, float]
+    voice: "Voice | None" = None
 
     def of(self, item: str) -> dict[str, float]:
-        """Return the probability of each candidate of an item, by class.
+        """Return the probability of each candidate of an item, by class; what is missing to one is the classes' that
+        nobody named.
 
         Raises:
             KeyError: the item has no labels.
@@ -50,7 +55,21 @@ class Truth:
         if n == len(labels.items) or labels.items[n] != item:
             raise KeyError(item)
         span = slice(*labels.starts[n : n + 2])
-        return {labels.classes[k]: float(p) for k, p in zip(labels.candidate[span], self.posterior[span], strict=True)}
+        pairs = zip(labels.candidate[span], self.posterior[span], strict=True)
+        return {labels.classes[k]: float(p) for k, p in pairs if k < len(labels.classes)}
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How a model's predictions count.
+
+    Args:
+        scale: What its log probabilities are multiplied with: 0: it says nothing.
+        mean: Its mean probability of each class, in the order of the classes.
+    """
+
+    scale: float
+    mean: tuple[float, ...]
 
 
 def infer(
@@ -71,8 +90,10 @@ def infer(
     known = ruled_out(labels, fixed or {})
     truth = _mixture(labels, known)
     if predicted:
+        evidence, mean = voice_evidence(labels, predicted)
         for _ in range(_VOICE_ROUNDS):  # the better the truth, the better it shows what the model is worth
-            truth = _mixture(labels, known + model_voice(labels, truth.posterior, predicted))
+            scale = voice_scale(labels, truth.posterior, evidence)
+            truth = replace(_mixture(labels, known + scale * evidence), voice=Voice(scale, tuple(mean.tolist())))
     return truth
 
 
@@ -100,40 +121,63 @@ def ruled_out(labels: Labels, fixed: Mapping[str, str]) -> Floats:
     for item, truth in fixed.items():
         if item in place:
             span = slice(*labels.starts[place[item] : place[item] + 2])
-            wrong = np.array([labels.classes[k] != truth for k in labels.candidate[span]])
+            wrong = np.array([k == len(labels.classes) or labels.classes[k] != truth for k in labels.candidate[span]])
             if wrong.all():
                 raise ValueError(f"{truth!r} is no candidate of item {item!r}")
             scores[span][wrong] = -np.inf
     return scores
 
 
-def model_voice(labels: Labels, posterior: Floats, predicted: Mapping[str, Mapping[str, float]]) -> Floats:
-    """Return what a model's out-of-sample predictions add to each candidate's log likelihood, shape (C,).
+def voice_evidence(labels: Labels, predicted: Mapping[str, Mapping[str, float]]) -> tuple[Floats, Floats]:
+    """Return what a model's out-of-sample predictions say of each candidate, unscaled, and its mean by class.
 
     These are its log probabilities less those of the classes in all its predictions, for the class prior is counted
-    already, times a scale that makes them tell the present posterior best (by likelihood, one parameter): near 0 for a
-    weak model, below 1 for one that is too sure of itself, above for one that is not sure enough.
+    already.
 
     Args:
         labels: The labels.
-        posterior: What is known of the candidates without the model, or with it so far, shape (C,).
         predicted: Probability by class of each item the model was not trained on; items may be missing. Of more than
-            `ALL_CLASSES` classes only those are weighed that are candidates, so it can say little where few are.
+            `ALL_CLASSES` classes those that are no candidates are weighed together.
+
+    Returns:
+        Log evidence of each candidate, shape (C,), and mean probability of each class, shape (K,).
 
     Raises:
         ValueError: a probability is none.
     """
     owner, k = labels.owner(), len(labels.classes)
-    told = [predicted.get(item) for item in labels.items]
-    has = np.array([one is not None for one in told])
-    pairs = zip(owner, labels.candidate, strict=True)
-    share = np.array([(told[n] or {}).get(labels.classes[c], 0.0) for n, c in pairs])
-    if not ((share >= 0) & (share <= 1)).all():  # not a number is neither
-        raise ValueError("a prediction holds a number that is no probability")
-    share = np.maximum(share, _LEAST_SHARE / k)
-    mean = np.bincount(labels.candidate, share * has[owner], k) / max(1, has.sum())
-    evidence = np.where(has[owner], np.log(share) - np.log(np.maximum(mean, _LEAST_SHARE / k))[labels.candidate], 0.0)
-    prior = np.log((np.bincount(labels.candidate, posterior, k) + 1 / k) / (len(labels.items) + 1))[labels.candidate]
+    place = {label: n for n, label in enumerate(labels.classes)}
+    has = np.array([item in predicted for item in labels.items])
+    mean, told = np.zeros(k), np.zeros(len(labels.candidate))
+    for n, item in enumerate(labels.items):
+        probabilities = predicted.get(item)
+        if probabilities is None:
+            continue
+        span = slice(*labels.starts[n : n + 2])
+        found = {place[label]: p for label, p in sorted(probabilities.items()) if label in place}
+        if not all(0 <= p <= 1 for p in probabilities.values()):  # not a number is neither
+            raise ValueError("a prediction holds a number that is no probability")
+        candidates = labels.candidate[span].tolist()
+        told[span] = [found.get(c, 0.0) for c in candidates]
+        if candidates[-1] == k:
+            told[span.stop - 1] = max(0.0, 1 - told[span].sum())
+        for c, p in found.items():
+            mean[c] += p
+    mean = np.maximum(mean / max(1, has.sum()), LEAST_SHARE / k)
+    return np.where(has[owner], np.log(np.maximum(told, LEAST_SHARE / k)) - log_prior(labels, mean), 0.0), mean
+
+
+def voice_scale(labels: Labels, posterior: Floats, evidence: Floats) -> float:
+    """Return the scale at which a model's evidence tells a posterior best (by likelihood, one parameter).
+
+    It is near 0 for a weak model, below 1 for one that is too sure of itself, above for one that is not sure enough.
+
+    Args:
+        labels: The labels.
+        posterior: What is known of the candidates without the model, or with it so far, shape (C,).
+        evidence: What the model says of them, shape (C,).
+    """
+    prior = log_prior(labels, class_prior(labels, posterior))
 
     def slope(scale: float) -> float:
         """Return the derivative of the log likelihood by the scale; it falls, for the likelihood is concave."""
@@ -143,13 +187,13 @@ def model_voice(labels: Labels, posterior: Floats, predicted: Mapping[str, Mappi
     for _ in range(40):
         middle = (low + high) / 2
         low, high = (middle, high) if slope(middle) > 0 else (low, middle)
-    scaled: Floats = low * evidence
-    return scaled
+    return low
 
 
 def best(labels: Labels, posterior: Floats) -> Ints:
-    """Return the class of each item's most probable candidate, ties to the lowest, shape (N,)."""
-    top = np.maximum.reduceat(posterior, labels.starts[:-1])
-    at = np.flatnonzero(posterior >= top[labels.owner()])
+    """Return the class of each item's most probable candidate that has a name, ties to the lowest, shape (N,)."""
+    named = np.where(labels.unnamed, -1.0, posterior)
+    top = np.maximum.reduceat(named, labels.starts[:-1])
+    at = np.flatnonzero(named >= top[labels.owner()])
     _, first = np.unique(labels.owner()[at], return_index=True)
     return labels.candidate[at[first]]
