@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, Producer
 
 from bench.peer import Record, items_of
 from streams.settings import Settings
-from streams.transport.batch import Batch, Row
+from streams.transport.batch import Batch, MemoryRows
 
 
 def main(count: int, out_prefix: str) -> None:
@@ -35,7 +35,7 @@ def main(count: int, out_prefix: str) -> None:
         }
     )
     consumer.subscribe([settings.topic("labels")])
-    rows: dict[bytes, Row] = {}
+    rows = MemoryRows()
     done, started, committed = 0, 0.0, time.monotonic()
     while done < count:
         messages = [m for m in consumer.consume(2000, 0.5) if m.error() is None]

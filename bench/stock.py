@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from typing import Any
+from typing import Any, cast
 
 import faust
 import mode.loop
@@ -15,7 +15,7 @@ from faust.worker import Worker
 
 from bench.peer import Record, items_of
 from streams.settings import Settings
-from streams.transport.batch import Batch
+from streams.transport.batch import Batch, Rows
 
 
 def main(count: int, out_prefix: str) -> None:
@@ -49,7 +49,7 @@ def main(count: int, out_prefix: str) -> None:
             message = event.message
             record = Record(message.key, message.value, message.offset, int(message.timestamp * 1000))
             batch = Batch(f"{out_prefix}.labels", message.partition, [record], message.offset, message.offset + 1)
-            effects = handler.handle(batch, table)
+            effects = handler.handle(batch, cast(Rows, table))  # it is asked for single rows only
             for key, row in effects.rows.items():
                 table[key] = row
             for out in effects.records:

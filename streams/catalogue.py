@@ -7,7 +7,16 @@ from the facts; the compacted ones hold the newest snapshot of each key and neve
 from dataclasses import dataclass
 from typing import Literal
 
-Key = Literal["project/item", "project", "project/item/annotator", "topic", "none"]
+Key = Literal[
+    "project/item",
+    "project",
+    "project/item/annotator",
+    "project/part",
+    "project/annotator",
+    "project/scope/name",
+    "topic",
+    "none",
+]
 Kind = Literal["fact", "derived", "system"]
 
 MAX_FACT_BYTES = 256 * 1024
@@ -76,8 +85,13 @@ _ALL = (
     Topic("judgements", "judgements", "project/item/annotator", "derived", "An annotator's present value of an item beside its verdict; partitioned by project", compact=True),
     Topic("labels.corrected", "labels_corrected", "project/item", "derived", "The resolved label of an item with its evidence", compact=True),
     Topic("feedback", "feedback", "project/item", "derived", "What became of somebody's flag or correction"),
-    Topic("annotators", "annotators", "project", "derived", "Annotator skill of a project, for every worker", partitions=1, compact=True),
+    Topic("annotators", "annotators", "project/part", "derived", "What a refit has learnt of a project's annotators, for every worker", partitions=1, compact=True),
+    Topic("skill", "skill", "project/annotator", "derived", "Accuracy of an annotator or model; partitioned by project", compact=True),
+    Topic("agreement", "agreement", "project/scope/name", "derived", "Agreement of the annotators of a project and its parts; partitioned by project", compact=True),
     Topic("rescores", "rescores", "none", "derived", "Score the items of a project again: one to every partition"),
+    Topic("settles", "settles", "project", "system", "Requests to refit a project now; partitioned by project"),
+    Topic("fits", None, "project", "system", "What the fitter proposes: records for other topics, in order; partitioned by project"),
+    Topic("quality-state-changelog", None, "project", "system", "State of the processor \"quality\"", compact=True),
     Topic("items-state-changelog", None, "project/item", "system", "State of the processor \"items\"", compact=True),
     Topic("dead-letters", "dead_letters", "none", "system", "Records that could not be processed, with the reason", partitions=1),
     Topic("catalogue", "catalogue", "topic", "system", "Build number and partition count of every topic", partitions=1, compact=True),

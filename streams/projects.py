@@ -16,7 +16,7 @@ from streams.events import Event
 class Policy:
     """How the review queue is made; units and meanings are in `schemas/projects.avsc`."""
 
-    shown: str = "majority"
+    shown: str = "posterior"
     p0: float = 0.5
     p1: float = 0.3
     p2: float = 0.15
@@ -121,6 +121,11 @@ class Projects:
             return self._views[project][-1]
         n = bisect_right(times, log_time)
         return self._views[project][n - 1] if n else DEFAULTS
+
+    def latest(self, project: str) -> ProjectView:
+        """Return a project's newest settings."""
+        views = self._views.get(project)
+        return views[-1] if views else DEFAULTS
 
     def history(self, project: str) -> list[Change]:
         """Return what was changed in a project, oldest first."""

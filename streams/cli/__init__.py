@@ -27,6 +27,7 @@ _COMMANDS = {
     "sql": "read",
     "export": "read",
     "wait": "read",
+    "settle": "read",
     "demo": "demo",
     "schemas": "schemas",
 }

@@ -12,6 +12,7 @@ from rich.console import Console
 from streams.cli.options import data_option, project_option
 from streams.errors import LabelloopError
 from streams.query import export as exports
+from streams.query import settle as settling
 from streams.query import sql as queries
 from streams.query import wait as waits
 from streams.settings import Settings
@@ -84,3 +85,22 @@ def wait(timeout: float, data: Path | None) -> None:
         return
     with Console(stderr=True).status("waiting") as status:
         waits.wait(settings, timeout, lambda records: status.update(f"{records:,} records to go"))
+
+
+@click.command()
+@project_option
+@click.option("--timeout", type=click.FloatRange(0), default=120.0, help="Seconds; default: 120.")
+@data_option
+def settle(project: str, timeout: float, data: Path | None) -> None:
+    """Refit a project now, score all its items again, and wait until that is stored.
+
+    What comes out depends on the facts alone, not on the order in which they came.
+
+    Example: labelloop settle --project birds
+    """
+    settings = Settings.load(data)
+    if not sys.stderr.isatty():
+        settling.settle(settings, project, timeout)
+        return
+    with Console(stderr=True).status("settling") as status:
+        settling.settle(settings, project, timeout, lambda records: status.update(f"{records:,} records to go"))

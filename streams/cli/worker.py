@@ -28,6 +28,20 @@ def items(slot: int | None, data: Path | None) -> None:
 
 
 @worker.command()
+@click.option("--slot", type=click.IntRange(0), help="Place among the workers; default: the first free one here.")
+@data_option
+def quality(slot: int | None, data: Path | None) -> None:
+    """Infer the truth behind the labels, and publish annotator skill and agreement.
+
+    Example: labelloop worker quality --slot 1
+    """
+    from streams.processors.quality_app import create
+    from streams.transport.worker import run
+
+    run(Settings.load(data), "quality", create, slot)
+
+
+@worker.command()
 @data_option
 def sink(data: Path | None) -> None:
     """Write every topic into ClickHouse.

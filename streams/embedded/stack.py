@@ -28,6 +28,7 @@ def worker_processes(items_workers: int) -> tuple[Process, ...]:
     command = (sys.executable, "-m", "streams.cli", "worker")
     return (
         *(Process(f"items-{n}", (*command, "items", "--slot", str(n))) for n in range(items_workers)),
+        Process("quality", (*command, "quality", "--slot", "0")),
         Process("sink", (*command, "sink")),
     )
 

@@ -1,9 +1,10 @@
 """What is known of an item's right answer: pure functions of its facts and the project's settings.
 
-The probability is that of the closed form used for dynamic overlap: every annotator is right with one assumed accuracy
-q and spreads errors evenly over the other K - 1 classes, so that P(label) is proportional to the product over the votes
-of q or (1 - q) / (K - 1); an out-of-sample prediction is one more factor. Source: Toloka's documented rule for dynamic
-overlap; one-coin model of Dawid and Skene (1979).
+Once the project's labels were fitted, the probability is that of the fit (`streams/quality`). Until then it is that of
+the closed form used for dynamic overlap: every annotator is right with one assumed accuracy q and spreads errors evenly
+over the other K - 1 classes, so that P(label) is proportional to the product over the votes of q or (1 - q) / (K - 1);
+an out-of-sample prediction is one more factor. Source: Toloka's documented rule for dynamic overlap; one-coin model of
+Dawid and Skene (1979).
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from math import exp, log, log2
 
 from streams.processors.item_state import Fact, ItemState, order
 from streams.projects import ProjectView
+from streams.quality.skill import Scorer
 
 REVIEWER_ACCURACY = 0.95
 """Accuracy assumed of a verdict when later labels contradict it."""
@@ -31,11 +33,12 @@ class Answer:
         majority: Most frequent label, ties to the lowest.
         verdict: Last standing verdict (event id, fact).
         truth: Last truth gold (event id, fact).
-        prediction: Last prediction.
+        predicted: Last prediction (event id, fact).
         posterior: Probability of each label in sight, by the votes and the prediction.
         votes_only: The same without the prediction.
         agreement: Share of annotator pairs that agree, None below two votes.
         entropy: Entropy of the votes in bits, None without votes.
+        fitted: Whether the posterior rests on a fit.
     """
 
     labels: dict[str, tuple[str, Fact]]
@@ -44,33 +47,53 @@ class Answer:
     majority: str | None
     verdict: tuple[str, Fact] | None
     truth: tuple[str, Fact] | None
-    prediction: Fact | None
+    predicted: tuple[str, Fact] | None
     posterior: dict[str, float]
     votes_only: dict[str, float]
     agreement: float | None
     entropy: float | None
+    fitted: bool
+
+    @property
+    def prediction(self) -> Fact | None:
+        """The last prediction."""
+        return None if self.predicted is None else self.predicted[1]
 
 
-def answer(state: ItemState, view: ProjectView) -> Answer:
-    """Return what is known of an item's answer."""
+def answer(state: ItemState, view: ProjectView, scorer: Scorer | None = None) -> Answer:
+    """Return what is known of an item's answer.
+
+    Args:
+        state: The item.
+        view: Its project's settings.
+        scorer: What the last fit knows of the annotators; None before the first: the closed form stands in.
+    """
     facts = state["facts"]
     labels = last_by_actor(facts.get("labels", _MISSING))
     counts: dict[str, int] = {}
+    given: list[tuple[str, str]] = []
     n_labels = 0
-    for _, fact in labels.values():
+    for annotator, (_, fact) in labels.items():
         value = fact["value"]
         if value is not None:
             n_labels += 1
             if value["kind"] == "choice":
                 counts[value["choice"]] = counts.get(value["choice"], 0) + 1
+                given.append((annotator, value["choice"]))
     votes = dict(sorted(counts.items(), key=lambda vote: label_order(vote[0], view))) if len(counts) > 1 else counts
     gold = facts.get("gold")
     truths = {id_: fact for id_, fact in gold.items() if fact["use"] != "evaluation"} if gold else _MISSING
     predicted = last(facts.get("predictions", _MISSING))
-    prediction = None if predicted is None else predicted[1]
-    both = votes_only = posterior(votes, None, view)
-    if prediction is not None and prediction["out_of_sample"] and prediction["probabilities"]:
-        both = posterior(votes, prediction["probabilities"], view)
+    model = None if predicted is None else out_of_sample(predicted[1])
+    if scorer is None or not given:
+        both = votes_only = posterior(votes, None, view)
+        if model is not None:
+            both = posterior(votes, model, view)
+    else:
+        given.sort()
+        both = votes_only = scorer.posterior(given)
+        if model is not None:
+            both = scorer.posterior(given, model)
     return Answer(
         labels=labels,
         votes=votes,
@@ -78,12 +101,19 @@ def answer(state: ItemState, view: ProjectView) -> Answer:
         majority=max(votes, key=votes.__getitem__) if votes else None,
         verdict=last_verdict(facts.get("corrections", _MISSING)),
         truth=last(truths),
-        prediction=prediction,
+        predicted=predicted,
         posterior=both,
         votes_only=votes_only,
         agreement=pairwise_agreement(votes),
         entropy=vote_entropy(votes),
+        fitted=scorer is not None and bool(given),
     )
+
+
+def out_of_sample(prediction: Fact) -> dict[str, float] | None:
+    """Return the probabilities of a prediction that counts as a voice, None of another one."""
+    probabilities: dict[str, float] = prediction["probabilities"]
+    return probabilities if prediction["out_of_sample"] and probabilities else None
 
 
 def last(facts: Mapping[str, Fact]) -> tuple[str, Fact] | None:

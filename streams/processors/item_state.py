@@ -5,7 +5,7 @@ task and the statistics are computed from it (`answer`, `task`). Two things are 
 that the log's order decides, and `sent`, the processor's note of what it has emitted.
 """
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from streams.errors import Poison
 from streams.events import Event, digest
@@ -35,6 +35,10 @@ class Sent(TypedDict):
     disagreement: str
     corrected: str
     judgements: dict[str, list[str]]
+    priority: NotRequired[float]
+    """Of the task that was emitted last."""
+    model: NotRequired[list[str]]
+    """Model, event id and reference of the model's judgement."""
 
 
 class ItemState(TypedDict):

@@ -5,26 +5,35 @@ dead-letter topic, its neighbours are folded, and each item is emitted once per 
 """
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 from streams import codec, events
 from streams.catalogue import MAX_FACT_BYTES, TOPICS
 from streams.dead_letters import DeadLetter
-from streams.errors import LabelloopError, Poison
+from streams.errors import LabelloopError, NotNow, Poison
 from streams.events import Event, classes_in
 from streams.keys import item_key, partition_of, project_partition
 from streams.processors.claims import apply_claim
+from streams.processors.fits import Skills
 from streams.processors.item_state import FORMAT, ItemState, fold, new_state
+from streams.processors.rescoring import SLICE_ITEMS, Slices
 from streams.processors.snapshots import Snapshot, snapshots
 from streams.projects import Projects, ProjectView
 from streams.transport.batch import Batch, Effects, Outgoing, Record, Row, Rows
 
 CONSUMER = "items"
 
+LEAST_MOVE = 0.01
+"""Change of priority below which a refit alone is not told of; settling tells of every one."""
+
 _RESERVED = {
     "corrections": "give verdicts",
     "claims": "claim items",
 }
+
+
+class FitMissing(NotNow):
+    """Items are to be scored by a fit that this worker has not heard of yet."""
 
 
 class Items:
@@ -34,9 +43,12 @@ class Items:
         prefix: First part of every topic's name.
         partitions: Partitions of every item-keyed topic.
         projects: Settings of all projects, read up to the batch's log time before each call.
+        skills: The newest fit of each project, read as far as it is known.
     """
 
-    def __init__(self, prefix: str, partitions: int, projects: Projects) -> None:
+    def __init__(self, prefix: str, partitions: int, projects: Projects, skills: Skills | None = None) -> None:
+        self._skills = skills or Skills()
+        self._slices = Slices()
         self._prefix = prefix
         self._topics = {name: f"{prefix}.{name}" for name in TOPICS}
         self._partitions = partitions
@@ -47,8 +59,11 @@ class Items:
 
         Raises:
             LabelloopError: a state row has another format and must be built again.
+            FitMissing: the fit to score items with is not here yet.
         """
         topic = batch.topic.removeprefix(f"{self._prefix}.")
+        if topic == "rescores":
+            return self._rescore(batch, rows)
         touched: dict[bytes, ItemState] = {}
         changed: dict[bytes, tuple[ItemState, int]] = {}  # with the log time of the last fact that changed it
         dead: list[DeadLetter] = []
@@ -84,7 +99,55 @@ class Items:
     def emit(self, state: ItemState, log_time: int) -> Iterable[Outgoing]:
         """Return the records for what changed of an item, scored by its project's settings as of `log_time`."""
         view = self._projects.at(state["project"], log_time)
-        return [self._outgoing(snapshot, state["project"]) for snapshot in snapshots(state, view)]
+        scorer = self._skills.scorer(state["project"])
+        return [self._outgoing(snapshot, state["project"]) for snapshot in snapshots(state, view, scorer)]
+
+    def _rescore(self, batch: Batch, rows: Rows) -> Effects:
+        """Return what new skill or settings make of the items that were there: a slice for each record that counts."""
+        effects, room = Effects(), SLICE_ITEMS * 4
+        for key, rescore in self._standing(batch):
+            project = rescore["project"]
+            if room <= 0:  # enough for one batch: its turn comes again
+                effects.records.append(self._again(batch, key, rescore))
+                continue
+            slice_, more = self._slices.next(rescore, batch.partition, rows)
+            room -= len(slice_)
+            view, scorer = self._projects.latest(project), self._skills.scorer(project)
+            for item in slice_:
+                row = effects.rows.get(item) or rows.get(item)
+                if row is None or not (rescore["all"] or row["sent"]["task"]):
+                    continue
+                least = 0.0 if rescore["all"] else LEAST_MOVE
+                if moved := [*snapshots(cast(ItemState, row), view, scorer, least)]:
+                    effects.rows[item] = row
+                    effects.records += [self._outgoing(snapshot, project) for snapshot in moved]
+            if more is not None:
+                effects.records.append(self._again(batch, key, more))
+        return effects
+
+    def _standing(self, batch: Batch) -> list[tuple[bytes, dict[str, Any]]]:
+        """Return the records of a batch that no later one makes needless, each with its key."""
+        standing: list[tuple[bytes, dict[str, Any]]] = []
+        for record in batch.records:
+            name, rescore = codec.decode(record.value)
+            if name != "rescores":
+                continue
+            project, known = rescore["project"], self._skills.refit(rescore["project"])
+            if known < rescore["refit"]:
+                raise FitMissing(f"refit {rescore['refit']} of {project!r} is not here yet")
+            if rescore["refit"] and known > rescore["refit"] and not rescore["all"]:
+                continue  # a newer one follows
+            if rescore["after"] is None:
+                standing = [
+                    (key, one)
+                    for key, one in standing
+                    if one["project"] != project or (one["all"] and not rescore["all"])
+                ]
+            standing.append((record.key or b"", rescore))
+        return standing
+
+    def _again(self, batch: Batch, key: bytes, rescore: dict[str, Any]) -> Outgoing:
+        return Outgoing(self._topics["rescores"], key, codec.encode("rescores", rescore), batch.partition)
 
     def _outgoing(self, snapshot: Snapshot, project: str) -> Outgoing:
         partition = project_partition(project, self._partitions) if snapshot.by_project else -1

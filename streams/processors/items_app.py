@@ -1,24 +1,40 @@
 """The Faust app "items": facts in, review queue and statistics out. All that is decided is decided in `items`."""
 
+import time
+
 import faust
 
 from streams.catalogue import ITEM_FACTS
-from streams.processors.items import CONSUMER, Items
+from streams.processors.fits import Skills
+from streams.processors.items import CONSUMER, FitMissing, Items
 from streams.projects import Projects
 from streams.settings import Settings
 from streams.transport.app import create_app
 from streams.transport.batch import Batch, Effects, Rows
 from streams.transport.broadcast import Broadcast
 
+_FIT_LIMIT_S = 5.0
+
 
 def create(settings: Settings, slot: int) -> faust.App:
     """Return the app of one worker; `slot` names its place among the workers."""
     projects = Projects()
     broadcast = Broadcast(settings.kafka, settings.topic("projects"), projects.learn)
-    items = Items(settings.prefix, settings.partitions, projects)
+    skills = Skills()
+    fits = Broadcast(settings.kafka, settings.topic("annotators"), skills.learn)
+    items = Items(settings.prefix, settings.partitions, projects, skills)
 
     def handle(batch: Batch, rows: Rows) -> Effects:
         broadcast.read_until(max(record.timestamp for record in batch.records))
-        return items.handle(batch, rows)
+        fits.catch_up()
+        limit = time.monotonic() + _FIT_LIMIT_S
+        while True:
+            try:
+                return items.handle(batch, rows)
+            except FitMissing:  # its transaction is decided, but the mark of that has not come to every partition
+                if time.monotonic() > limit:
+                    raise
+                time.sleep(0.01)
+                fits.catch_up()
 
-    return create_app(settings, CONSUMER, ITEM_FACTS, handle, slot=slot)
+    return create_app(settings, CONSUMER, (*ITEM_FACTS, "rescores"), handle, slot=slot)

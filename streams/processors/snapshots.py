@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from streams import codec
+from streams import codec, events
 from streams.keys import item_key, make_key
-from streams.processors.answer import Answer, answer, margin
+from streams.processors.answer import Answer, answer, last, margin
 from streams.processors.item_state import Fact, ItemState
-from streams.processors.task import Consensus, consensus, review_task
+from streams.processors.task import Consensus, consensus, predicted_label, review_task, shown_label
 from streams.projects import ProjectView
+from streams.quality.skill import Scorer
 
 PPM = 1_000_000
 
@@ -26,17 +27,28 @@ class Snapshot(NamedTuple):
     by_project: bool = False
 
 
-def snapshots(state: ItemState, view: ProjectView) -> Iterator[Snapshot]:
-    """Yield what changed since the last call and note it in `state["sent"]`."""
+def snapshots(
+    state: ItemState, view: ProjectView, scorer: Scorer | None = None, least: float = 0.0
+) -> Iterator[Snapshot]:
+    """Yield what changed since the last call and note it in `state["sent"]`.
+
+    Args:
+        state: The item.
+        view: Its project's settings.
+        scorer: What the last fit knows of the project; None before the first.
+        least: A change of priority that is smaller than this, and nothing else, is not told.
+    """
     sent = state["sent"]
     key = item_key(state["project"], state["item_id"])
-    known = answer(state, view)
-    shown = consensus(known)
+    known = answer(state, view, scorer)
+    shown = consensus(known, view)
     task = review_task(state, known, shown, view)
+    if least and task["revision"] == sent["task"] and abs(task["priority"] - sent.get("priority", -1.0)) < least:
+        return
     record = codec.encode("review_task", task)
     fingerprint = _fingerprint(record)
     if fingerprint != sent["state"]:
-        sent["state"] = fingerprint
+        sent["state"], sent["priority"] = fingerprint, task["priority"]
         yield Snapshot("review.state", key, record)
     if task["status"] != "open":
         sent["task"] = ""
@@ -49,6 +61,7 @@ def snapshots(state: ItemState, view: ProjectView) -> Iterator[Snapshot]:
             sent["disagreement"] = votes
             yield Snapshot("disagreement", key, codec.encode("disagreement", _disagreement(state, known)))
         yield from _judgements(state, known, shown, key)
+        yield from _model_judgement(state, known, shown, key)
     if known.labels or known.truth or state["facts"].get("corrections"):
         yield from _corrected(state, known, shown, key, view)
 
@@ -80,31 +93,68 @@ def _disagreement(state: ItemState, known: Answer) -> dict[str, Any]:
 
 def _judgements(state: ItemState, known: Answer, shown: Consensus, key: bytes) -> Iterator[Snapshot]:
     """Yield each annotator's value beside its reference, where either changed."""
-    project, item_id, sent = state["project"], state["item_id"], state["sent"]["judgements"]
-    judged = shown.source in ("verdict", "truth")
-    reference = shown.event_id if judged else ""
-    judged_at = logged(known.verdict[1]) if known.verdict is not None and shown.source == "verdict" else None
+    sent = state["sent"]["judgements"]
+    reference = shown.event_id if shown.source in ("verdict", "truth") else ""
     for annotator, (event_id, fact) in known.labels.items():
         now = [event_id, reference]
         if sent.get(annotator) == now:
             continue
         sent[annotator] = now
-        record = {
-            "project": project,
-            "item_id": item_id,
-            "annotator": annotator,
-            "event_id": event_id,
-            "value": fact["value"],
-            "labelled_at": logged(fact),
-            "duration_ms": fact["duration_ms"],
-            "guideline_version": fact["guideline_version"],
-            "reference": shown.value if judged else None,
-            "reference_source": shown.source if judged else "none",
-            "judged_at": judged_at,
-        }
+        record = _judgement(state, known, shown, annotator, event_id, fact) | {"actor_kind": "annotator"}
         yield Snapshot(
             "judgements", key + b"/" + make_key(annotator), codec.encode("judgements", record), by_project=True
         )
+
+
+def _model_judgement(state: ItemState, known: Answer, shown: Consensus, key: bytes) -> Iterator[Snapshot]:
+    """Yield what the model says that was not trained on the item; where another one spoke before, that it is silent."""
+    sent = state["sent"]
+    before = sent.get("model")
+    event_id, fact = known.predicted if known.predicted is not None else ("", None)
+    reference = shown.event_id if shown.source in ("verdict", "truth") else ""
+    counts = fact is not None and fact["out_of_sample"] and bool(fact["probabilities"])
+    now = [fact["actor"], event_id, reference] if fact is not None and counts else None
+    if now == before:
+        return
+    if now is not None:
+        sent["model"] = now
+    else:
+        sent.pop("model", None)
+    if before is not None and (now is None or now[0] != before[0]):
+        silent = {"at": 0, "logged": 0, "value": None}
+        yield _of_model(_judgement(state, known, shown, before[0], before[1], silent), {}, key)
+    if fact is not None and counts:
+        says = {"kind": "choice", "choice": predicted_label(fact)}
+        record = _judgement(state, known, shown, fact["actor"], event_id, fact) | {"value": fact["value"] or says}
+        yield _of_model(record, fact["probabilities"], key)
+
+
+def _of_model(record: dict[str, Any], probabilities: dict[str, float], key: bytes) -> Snapshot:
+    record |= {"actor_kind": "model", "probabilities": probabilities}
+    target = key + b"/" + make_key(record["annotator"], "model")
+    return Snapshot("judgements", target, codec.encode("judgements", record), by_project=True)
+
+
+def _judgement(
+    state: ItemState, known: Answer, shown: Consensus, who: str, event_id: str, fact: Fact
+) -> dict[str, Any]:
+    """Return a value beside its reference, as a record of the schema `judgements` without what tells people apart."""
+    judged = shown.source in ("verdict", "truth")
+    described = last(state["facts"].get("items", {}))
+    return {
+        "project": state["project"],
+        "item_id": state["item_id"],
+        "annotator": who,
+        "event_id": event_id,
+        "value": fact["value"],
+        "labelled_at": logged(fact),
+        "duration_ms": fact.get("duration_ms"),
+        "guideline_version": fact.get("guideline_version"),
+        "reference": shown.value if judged else None,
+        "reference_source": shown.source if judged else "none",
+        "judged_at": logged(known.verdict[1]) if known.verdict is not None and shown.source == "verdict" else None,
+        "group": None if described is None else described[1]["group"],
+    }
 
 
 def logged(fact: Fact) -> int:
@@ -117,11 +167,12 @@ def _corrected(state: ItemState, known: Answer, shown: Consensus, key: bytes, vi
     """Yield the resolved label where it changed, also that there is none: what is told must not depend on batches."""
     value, source, weight = shown.value, shown.source, PPM
     evidence: dict[str, Fact] = {}
-    if source == "majority":
+    if source in ("majority", "posterior"):
         # The model's own voice is left out: what trains it is not decided by itself.
-        weight = round(PPM * known.votes_only.get(known.majority or "", 0.0))
-        source = "consensus"
-        evidence = {event_id: fact for event_id, fact in known.labels.values() if fact["value"] == shown.value}
+        label = shown_label(known, known.votes_only, view)
+        value, source = events.choice(label), "consensus"
+        weight = round(PPM * known.votes_only.get(label, 0.0))
+        evidence = {event_id: fact for event_id, fact in known.labels.values() if fact["value"] == value}
         if weight < round(PPM * view.policy.resolve_confidence):
             value, source = None, "none"
     elif source == "verdict" and known.verdict is not None:

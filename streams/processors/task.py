@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 import orjson
 
 from streams.events import content_of
-from streams.processors.answer import REVIEWER_ACCURACY, Answer, last
+from streams.processors.answer import REVIEWER_ACCURACY, Answer, label_order, last
 from streams.processors.item_state import Fact, ItemState
 from streams.projects import ProjectView
 
 DAY_MS = 86_400_000
+
+MAX_POSTERIOR = 20
+"""Labels whose probability a task tells."""
 _MISSING: dict[str, Fact] = {}
 
 Value = Mapping[str, Any]
@@ -31,8 +34,8 @@ class Consensus(NamedTuple):
     event_id: str
 
 
-def consensus(answer: Answer) -> Consensus:
-    """Return the standing verdict, else truth gold, else the majority; a rejected answer leaves none."""
+def consensus(answer: Answer, view: ProjectView) -> Consensus:
+    """Return the standing verdict, else truth gold, else what the policy shows; a rejected answer leaves none."""
     rejected = False
     if answer.verdict is not None:
         event_id, verdict = answer.verdict
@@ -42,8 +45,26 @@ def consensus(answer: Answer) -> Consensus:
     if answer.truth is not None:
         return Consensus(answer.truth[1]["value"], "truth", answer.truth[0])
     if answer.majority is not None and not rejected:
-        return Consensus({"kind": "choice", "choice": answer.majority}, "majority", "")
+        by_posterior = answer.fitted and view.policy.shown == "posterior"
+        label = shown_label(answer, answer.posterior, view)
+        return Consensus({"kind": "choice", "choice": label}, "posterior" if by_posterior else "majority", "")
     return Consensus(None, "none", "")
+
+
+def shown_label(answer: Answer, posterior: Mapping[str, float], view: ProjectView) -> str:
+    """Return the label that a policy shows where nobody has decided: the likeliest, or the most frequent one.
+
+    Args:
+        answer: What is known of an item with votes.
+        posterior: Probability of each label; ties go to the lowest.
+        view: The project's settings.
+    """
+    if not answer.fitted or view.policy.shown != "posterior":
+        return answer.majority or ""
+    top = max(posterior.values())
+    return min(
+        (label for label, p in posterior.items() if p >= top - 1e-12), key=lambda label: label_order(label, view)
+    )
 
 
 def open_flags(state: ItemState) -> list[Fact]:
@@ -82,8 +103,8 @@ def probability_wrong(answer: Answer, shown: Consensus, against: int, view: Proj
         against: Labels that contradict a verdict and came after it.
         view: The project's settings.
     """
-    if shown.source == "majority":
-        return round(1 - answer.posterior.get(answer.majority or "", 0.0), 12)
+    if shown.source in ("majority", "posterior"):
+        return max(0.0, round(1 - answer.posterior.get(label_text(shown.value) or "", 0.0), 12))
     if shown.source == "none":
         return None
     if not against:
@@ -144,6 +165,7 @@ def review_task(state: ItemState, answer: Answer, shown: Consensus, view: Projec
         "rank": round(priority - view.policy.ageing_per_day * opened_at / DAY_MS, 9),
         "reasons": reasons,
         "consensus": shown.value,
+        "posterior": posterior_told(answer),
         "p_wrong": p_wrong,
         "consensus_source": shown.source,
         "majority": answer.majority,
@@ -175,6 +197,12 @@ def review_task(state: ItemState, answer: Answer, shown: Consensus, view: Projec
     }
 
 
+def posterior_told(answer: Answer) -> dict[str, float]:
+    """Return the posterior as the task tells it: the likeliest labels, from one in a million on."""
+    likely = sorted(answer.posterior.items(), key=lambda entry: (-entry[1], entry[0]))[:MAX_POSTERIOR]
+    return {label: rounded for label, p in likely if (rounded := round(p, 9)) >= 1e-6}
+
+
 def guideline_changed(answer: Answer, shown: Consensus, settled_at: int, view: ProjectView) -> bool:
     """Return whether a guideline came after the answer and changes the meaning of its class."""
     if not view.guidelines or shown.value is None:
@@ -204,7 +232,7 @@ def _reasons(
         "flag": flagged,
         "contradicted": contradicted,
         "disagreement": len(answer.votes) > 1,
-        "model_conflict": predicted_label(answer.prediction) not in (None, _label_text(shown.value)),
+        "model_conflict": predicted_label(answer.prediction) not in (None, label_text(shown.value)),
         "stale_guideline": stale,
         "comment": commented,
         "low_confidence": p_wrong is not None and 1 - p_wrong < view.policy.resolve_confidence,
@@ -217,7 +245,7 @@ def predicted_label(prediction: Fact | None) -> str | None:
     if prediction is None:
         return None
     if prediction["value"] is not None:
-        return _label_text(prediction["value"])
+        return label_text(prediction["value"])
     probabilities: dict[str, float] = prediction["probabilities"]
     return min(probabilities, key=lambda label: (-probabilities[label], label))
 
@@ -233,7 +261,7 @@ def candidates(answer: Answer) -> list[dict[str, Any]]:
         if value["kind"] == "choice":
             by_label[value["choice"]].append(annotator)
         else:
-            others.setdefault(_label_text(value) or "", (value, []))[1].append(annotator)
+            others.setdefault(label_text(value) or "", (value, []))[1].append(annotator)
     found: list[dict[str, Any]] = [
         {"label": label, "value": None, "annotators": sorted(names), "probability": round(answer.posterior[label], 6)}
         for label, names in by_label.items()
@@ -272,7 +300,8 @@ def revision(
     return blake2b(orjson.dumps(content), digest_size=8).hexdigest()
 
 
-def _label_text(value: Value | None) -> str | None:
+def label_text(value: Value | None) -> str | None:
+    """Return a value as one text: the class of a choice, else the content as JSON; None without a value."""
     if value is None:
         return None
     content: object = content_of(value)

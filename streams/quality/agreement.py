@@ -76,6 +76,23 @@ class Agreement:
             self.add(old, -1)
             self.add(new)
 
+    def against_others(self, label: Label) -> "Agreement":
+        """Return the sums with all labels but one taken for the same: agreement on one class."""
+        found, other = Agreement(), f"not {label}"
+        for n, size in self._sizes.items():
+            given, alike = size.labels[label], size.pairs[label, label]
+            mixed = sum(count for pair, count in size.pairs.items() if (pair[0] == label) != (pair[1] == label))
+            pairs = {(label, label): alike, (label, other): mixed}
+            pairs[other, other] = size.pairs.total() - alike - mixed
+            labels = {label: given, other: size.labels.total() - given}
+            found._sizes[n] = _Size(size.items, Counter(labels), Counter(pairs))
+        return found
+
+    @property
+    def labels(self) -> Counter[Label]:
+        """How often each label was given, in all items."""
+        return sum((size.labels for size in self._sizes.values()), Counter())
+
     @property
     def items(self) -> int:
         """Items with two labels or more."""

@@ -72,7 +72,7 @@ class Cells(NamedTuple):
     annotator: Ints
     truth: Ints
     said: Ints
-    count: Floats
+    weight: Floats
 
 
 class Counts(NamedTuple):
@@ -131,7 +131,8 @@ def confusion(
     base = np.where(truths == pools % k, DIAGONAL, (1 - DIAGONAL) / max(1, k - 1))
     right, beyond = _right(labels), truth == k
     occurring = np.flatnonzero(cells // k % (k + 1) < k)
-    where = (cells // (k * (k + 1)), cells // k % (k + 1), cells % k)
+    there = cells[occurring]
+    where = (there // (k * (k + 1)), there // k % (k + 1), there % k)
 
     def said_if_true(weight: Floats) -> tuple[Floats, Counts]:
         together = np.bincount(pool, weight, len(pools))
@@ -143,7 +144,7 @@ def confusion(
         if beyond.any():
             errs = (1 - accuracies(counts, shrinkage)) / max(1, k - 1)
             probability = np.where(beyond, errs[annotator], probability)
-        return probability, counts._replace(cells=Cells(*(index[occurring] for index in where), own[occurring]))
+        return probability, counts._replace(cells=Cells(where[0], where[1], where[2], own[occurring].astype(float)))
 
     return _fit(labels, scores, said_if_true, traits)
 
@@ -181,7 +182,9 @@ def pooled_accuracy(counts: Counts) -> float:
 
 def _right_and_given(labels: Labels, right: NDArray[np.bool_], weight: Floats) -> Counts:
     annotator, count = labels.annotator[labels.pairing_label], len(labels.annotators)
-    return Counts(np.bincount(annotator[right], weight[right], count), np.bincount(annotator, weight, count))
+    hits: Floats = np.bincount(annotator[right], weight[right], count).astype(float)
+    given: Floats = np.bincount(annotator, weight, count).astype(float)
+    return Counts(hits, given)
 
 
 def log_prior(labels: Labels, prior: Floats) -> Floats:
@@ -194,8 +197,9 @@ def log_prior(labels: Labels, prior: Floats) -> Floats:
 
 
 def class_prior(labels: Labels, posterior: Floats) -> Floats:
-    """Return the probability of each class, shape (K,): its share of the posterior; an item for which it is not known
-    which class it has counts for all of them alike.
+    """Return the probability of each class, shape (K,): its share of the posterior.
+
+    What is left for the classes that nobody named for an item counts for all classes alike.
     """
     k = len(labels.classes)
     of_class = np.bincount(labels.candidate, posterior, k + 1)
@@ -215,7 +219,10 @@ def _right(labels: Labels) -> NDArray[np.bool_]:
 
 
 def _fit(
-    labels: Labels, scores: Floats | None, said_if_true: Callable[[Floats], tuple[Floats, Counts]], traits: Sequence[Trait]
+    labels: Labels,
+    scores: Floats | None,
+    said_if_true: Callable[[Floats], tuple[Floats, Counts]],
+    traits: Sequence[Trait],
 ) -> Fit:
     """Alternate between what the labels say of the truths, and the truths of those who gave the labels.
 

@@ -20,10 +20,8 @@ from streams.quality.label_models import (
     PLAIN,
     SHRINKAGE,
     TRAITS,
-    Cells,
     Counts,
     Trait,
-    accuracies,
     lured_right,
     pooled_accuracy,
 )
@@ -79,20 +77,32 @@ def learnt(truth: Truth) -> Fitted:
     """Return what a fit has learnt."""
     labels, coin, matrix = truth.labels, truth.models[ONE_COIN].counts, truth.models[CONFUSION].counts
     cells: list[dict[Cell, float]] = [{} for _ in labels.annotators]
-    pooled: dict[Cell, float] = {}
     for annotator, true, said, count in zip(*(array.tolist() for array in matrix.cells or ()), strict=True):
         cells[annotator][true, said] = count
-        pooled[true, said] = pooled.get((true, said), 0.0) + count
     columns = [array.tolist() for array in (coin.right, coin.given, matrix.right, matrix.given)]
-    known = [Known(*numbers, cells[n]) for n, numbers in enumerate(zip(*columns, strict=True))]
+    known = [
+        Known(right, given, able_right, able, cells[n])
+        for n, (right, given, able_right, able) in enumerate(zip(*columns, strict=True))
+    ]
     return Fitted(
         classes=labels.classes,
         weights=dict(truth.weights),
         priors={name: tuple(fit.prior.tolist()) for name, fit in truth.models.items()},
-        pooled=Known(*(float(np.sum(column)) for column in columns), pooled),
+        pooled=together(known),
         annotators=dict(zip(labels.annotators, known, strict=True)),
         voice=truth.voice,
     )
+
+
+def together(annotators: Iterable[Known]) -> Known:
+    """Return what is known of several annotators, added up in their order."""
+    sums, cells = [0.0, 0.0, 0.0, 0.0], dict[Cell, float]()
+    for known in annotators:
+        for n in range(4):
+            sums[n] += known[n]  # type: ignore[operator]
+        for cell, count in known.cells.items():
+            cells[cell] = cells.get(cell, 0.0) + count
+    return Known(sums[0], sums[1], sums[2], sums[3], cells)
 
 
 _NOBODY = Known(0.0, 0.0, 0.0, 0.0, {})

@@ -44,8 +44,9 @@ class Truth:
     voice: "Voice | None" = None
 
     def of(self, item: str) -> dict[str, float]:
-        """Return the probability of each candidate of an item, by class; what is missing to one is the classes' that
-        nobody named.
+        """Return the probability of each candidate of an item, by class.
+
+        What is missing to one belongs to the classes that nobody named.
 
         Raises:
             KeyError: the item has no labels.

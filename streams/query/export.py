@@ -16,29 +16,33 @@ What = Literal["items", "annotators"]
 COLUMNS: dict[What, tuple[str, ...]] = {
     "items": (
         *("item_id", "consensus", "majority", "n_labels", "agreement", "entropy", "p_wrong", "priority", "tier"),
-        *("reasons", "status", "corrected_value"),
+        *("reasons", "group", "posterior", "status", "corrected_value"),
     ),
-    "annotators": ("annotator", "labels", "judged", "correct", "accuracy", "low", "high"),
+    "annotators": (
+        *("annotator", "labels", "judged", "correct", "accuracy", "low", "high"),
+        *("skill", "skill_low", "skill_high", "recent", "drift_at", "confusion"),
+    ),
 }
 """Columns of each export, in order."""
 
 _Z = 1.959963984540054  # 97.5 % of a normal distribution
 
 _ITEMS = """
-SELECT item_id, consensus_label, majority, n_labels, agreement, entropy, p_wrong, priority, tier, reasons, status,
-    verdict
+SELECT item_id, consensus_label, majority, n_labels, agreement, entropy, p_wrong, priority, tier, reasons, `group`,
+    posterior, status, verdict
 FROM review_state FINAL
 WHERE project = %(project)s AND status != 'removed'
 ORDER BY item_id
 """
 
 _ANNOTATORS = """
-SELECT l.annotator, l.labels, j.judged, j.correct
+SELECT l.annotator, l.labels, j.judged, j.correct, if(s.n_labels > 0, [s.accuracy, s.low, s.high, s.recent], []),
+    s.drift_at, s.confusion
 FROM
 (
     SELECT annotator, countIf(value_kind IS NOT NULL) AS labels
     FROM judgements FINAL
-    WHERE project = %(project)s
+    WHERE project = %(project)s AND actor_kind = 'annotator'
     GROUP BY annotator
 ) AS l
 LEFT JOIN
@@ -48,6 +52,10 @@ LEFT JOIN
     WHERE project = %(project)s
     GROUP BY annotator
 ) AS j ON j.annotator = l.annotator
+LEFT JOIN
+(
+    SELECT * FROM skill FINAL WHERE project = %(project)s AND actor_kind = 'annotator'
+) AS s ON s.annotator = l.annotator
 ORDER BY l.annotator
 """
 
@@ -78,13 +86,19 @@ def _check_project(settings: Settings, project: str) -> None:
 
 
 def write(names: Sequence[str], result: Iterator[Row], form: Format, out: TextIO) -> None:
-    """Write rows; in CSV the texts of a list are joined by `;`."""
+    """Write rows; in CSV the texts of a list are joined by `;`, and what has parts is JSON."""
     if form == "csv":
-        write_csv(names, ([";".join(v) if isinstance(v, list) else v for v in row] for row in result), out)
+        write_csv(names, (list(map(_cell, row)) for row in result), out)
         return
     for row in result:
         record = {name: plain(value) for name, value in zip(names, row, strict=True)}
         out.write(f"{json.dumps(record, ensure_ascii=False)}\n")
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, dict) or (isinstance(value, list) and value and not isinstance(value[0], str)):
+        return json.dumps(plain(value), ensure_ascii=False)
+    return ";".join(value) if isinstance(value, list) else value
 
 
 def _item(row: Row) -> Row:
@@ -95,9 +109,10 @@ def _item(row: Row) -> Row:
 
 
 def _annotator(row: Row) -> Row:
-    annotator, labels, judged, correct = row
+    annotator, labels, judged, correct, skill, drift_at, confusion = row
     accuracy = correct / judged if judged else None
-    return [annotator, labels, judged, correct, accuracy, *wilson(correct, judged)]
+    told = [*skill, drift_at, json.loads(confusion)] if skill else [None] * 6
+    return [annotator, labels, judged, correct, accuracy, *wilson(correct, judged), *told]
 
 
 def wilson(correct: int, judged: int) -> tuple[float | None, float | None]:

@@ -13,7 +13,7 @@ from streams.errors import LabelloopError
 from streams.settings import Settings
 from streams.sinks.tables import TABLES
 
-SOURCES = {"items": ITEM_FACTS, "sink": tuple(TABLES)}
+SOURCES = {"items": (*ITEM_FACTS, "rescores"), "quality": ("fits",), "sink": tuple(TABLES)}
 """What each consumer group reads; both are named without the prefix."""
 _LIMIT_S = 10.0
 

@@ -1,7 +1,8 @@
 """Which topic goes to which ClickHouse table, and how a record becomes columns: data, derived from the contract.
 
 A field of the schema becomes one column, or a few: an actor becomes id and kind, a label value its kind, a plain text
-to group by, and the whole as JSON. Not sunk are ticks, annotators, rescores, the catalogue and the processors' state.
+to group by, and the whole as JSON. Not sunk is what only the workers tell each other: ticks, annotators, rescores,
+settles, fits, the catalogue and the processors' state.
 """
 
 import json
@@ -26,6 +27,8 @@ TABLES: Mapping[str, str] = {
     "judgements": "judgements",
     "labels.corrected": "labels_corrected",
     "feedback": "feedback",
+    "skill": "skill",
+    "agreement": "agreement",
     "dead-letters": "dead_letters",
 }
 """Table by topic, both without prefix."""
@@ -38,6 +41,8 @@ IDENTITY: Mapping[str, tuple[str, ...]] = {
     "judgements": ("project", "item_id", "annotator"),
     "labels_corrected": ("project", "item_id"),
     "feedback": ("project", "item_id", "event_id"),
+    "skill": ("project", "annotator", "actor_kind"),
+    "agreement": ("project", "scope", "name"),
     "dead_letters": ("consumer", "topic", "partition", "offset"),
 }
 """What tells two rows of a table apart; of the fact tables it is `FACT_IDENTITY`."""
@@ -62,6 +67,8 @@ VOLATILE = frozenset(
         "log_time",
         "lease_until",
         "leased",
+        "drift_at",
+        "refit",
     }
 )
 """Columns that depend on when and where the log took a record; all others are content: the same in every run."""
@@ -74,6 +81,7 @@ _TIMES = frozenset(
         "labelled_at",
         "judged_at",
         "lease_until",
+        "drift_at",
         "at",
         "log_time",
     }
@@ -82,6 +90,7 @@ _LOW_CARDINALITY = frozenset(
     {
         "project",
         "actor_kind",
+        "scope",
         "source",
         "kind",
         "verdict",

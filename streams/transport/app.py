@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, cast
 
 import faust
@@ -45,6 +45,7 @@ def create_app(
     *,
     slot: int,
     table: str = "state",
+    owns: Callable[[Collection[int]], None] | None = None,
     session_timeout_s: float = SESSION_TIMEOUT_S,
 ) -> faust.App:
     """Return the app that feeds `handler` and writes its effects.
@@ -56,6 +57,7 @@ def create_app(
         handler: Turns a batch into effects.
         slot: Place among the workers: a restart in the same slot fences what its predecessor left open.
         table: Name of the state table.
+        owns: Told after each rebalance which partitions are this worker's.
         session_timeout_s: Seconds of silence after which the group gives the partitions to others.
     """
     datadir = settings.home / "state" / f"{settings.prefix}.{name}-{slot}"
@@ -80,6 +82,7 @@ def create_app(
         consumer_max_fetch_size=MAX_MESSAGE_BYTES,
         consumer_auto_offset_reset="earliest",
     )
+    app.owns = owns
     app.processor, app.transactional_id = name, f"{settings.topic(name)}-{slot}"
     app.needed_topics = (*sources, f"{name}-{table}-changelog", "dead-letters")
     source = app.topic(*map(settings.topic, sources), schema=_BatchSchema(), partitions=settings.partitions)

@@ -1,5 +1,7 @@
 """What the parts of the transport know of the app they work for."""
 
+from collections.abc import Callable, Collection
+
 import faust
 
 
@@ -14,3 +16,6 @@ class BatchApp(faust.App):
 
     needed_topics: tuple[str, ...] = ()
     """Catalogue names of the topics that must exist before the start."""
+
+    owns: Callable[[Collection[int]], None] | None = None
+    """Told after each rebalance which partitions are this worker's."""

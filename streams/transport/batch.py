@@ -66,6 +66,17 @@ class Rows(Protocol):
     def get(self, key: bytes) -> Row | None:
         """Return a row, None where there is none."""
 
+    def scan(self, prefix: bytes) -> list[bytes]:
+        """Return the keys that begin with `prefix`, sorted."""
+
+
+class MemoryRows(dict[bytes, Row]):
+    """Rows in a dictionary, for whoever folds without a transport."""
+
+    def scan(self, prefix: bytes) -> list[bytes]:
+        """Return the keys that begin with `prefix`, sorted."""
+        return sorted(key for key in self if key.startswith(prefix))
+
 
 class Outgoing(NamedTuple):
     """A record to produce: full topic name, key, value; partition -1: murmur2 of the key."""

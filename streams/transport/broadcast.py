@@ -32,6 +32,7 @@ class Broadcast:
         self._partition = TopicPartition(topic, 0, OFFSET_BEGINNING)
         self._position = 0
         self._known_until = -1
+        self._caught_up = False
         self._consumer = Consumer(
             {
                 "bootstrap.servers": servers,
@@ -73,6 +74,27 @@ class Broadcast:
                 elif not failure.retriable():
                     raise NotNow(f"{self._partition.topic}: {failure}")
         self._known_until = log_time
+
+    def catch_up(self) -> None:
+        """Apply what is committed by now; the first time, whatever was committed before.
+
+        Raises:
+            NotNow: the broker does not answer the first time.
+        """
+        limit = time.monotonic() + _TIMEOUT_S
+        while True:
+            messages = self._consumer.consume(1000, timeout=0.0 if self._caught_up else 0.05)
+            for message in messages:
+                failure = message.error()
+                if failure is None:
+                    self._apply(message.value(), message.timestamp()[1])
+                    self._position = (message.offset() or 0) + 1
+                elif failure.code() == KafkaError._PARTITION_EOF:
+                    self._caught_up = True
+            if self._caught_up and not messages:
+                return
+            if not self._caught_up and time.monotonic() > limit:
+                raise NotNow(f"{self._partition.topic}: not read to its end in {_TIMEOUT_S} s")
 
     def close(self) -> None:
         """Give the connection back."""

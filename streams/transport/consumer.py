@@ -269,6 +269,9 @@ class Consumer(driver.Consumer):
             self.positions.start(tp, position, suspect)
         self._accept = True
         log.info("ready, %d partitions", len(source))
+        owns = cast(BatchApp, self.app).owns
+        if owns is not None:
+            owns({tp.partition for tp in source})
 
     # The handler's side
 

@@ -19,6 +19,9 @@ class Store(Protocol):
     def get(self, partition: int, key: bytes) -> Row | None:
         """Return a row, None where there is none."""
 
+    def keys(self, partition: int, prefix: bytes) -> list[bytes]:
+        """Return the keys that begin with `prefix`, in any order."""
+
     def write(self, partition: int, rows: Mapping[bytes, tuple[Row | None, bytes]], offset: int | None) -> None:
         """Put rows (decoded if at hand, and encoded) and the changelog offset they reach, None: as before."""
 
@@ -40,6 +43,10 @@ class MemoryStore:
         """Return a row, None where there is none; the row itself, not a copy."""
         rows = self._rows.get(partition)
         return None if rows is None else rows.get(key)
+
+    def keys(self, partition: int, prefix: bytes) -> list[bytes]:
+        """Return the keys that begin with `prefix`."""
+        return [key for key in self._rows.get(partition, ()) if key.startswith(prefix)]
 
     def write(self, partition: int, rows: Mapping[bytes, tuple[Row | None, bytes]], offset: int | None) -> None:
         """Put rows, then the offset."""
@@ -84,6 +91,22 @@ class RocksStore:
         except Exception as error:
             raise NotNow(f"the state store cannot be read: {error}") from error
         return None if raw is None else orjson.loads(raw)
+
+    def keys(self, partition: int, prefix: bytes) -> list[bytes]:
+        """Return the keys that begin with `prefix`.
+
+        Raises:
+            NotNow: the files cannot be read.
+        """
+        found = []
+        try:
+            for key in self._store._db_for_partition(partition).keys(from_key=prefix):
+                if not key.startswith(prefix):
+                    break
+                found.append(key)
+        except Exception as error:
+            raise NotNow(f"the state store cannot be read: {error}") from error
+        return found
 
     def write(self, partition: int, rows: Mapping[bytes, tuple[Row | None, bytes]], offset: int | None) -> None:
         """Put rows and offset in one atomic write."""

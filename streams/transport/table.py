@@ -48,6 +48,13 @@ class Overlay:
                 return rows[key][0]
         return self.store.get(partition, key)
 
+    def keys(self, partition: int, prefix: bytes) -> list[bytes]:
+        """Return the keys that begin with `prefix`, sorted."""
+        found = {*self.store.keys(partition, prefix)}
+        for layer in (self._sealed, self._open):
+            found.update(key for key in layer.get(partition, ()) if key.startswith(prefix))
+        return sorted(found)
+
     def put(self, partition: int, rows: Encoded) -> None:
         """Write rows in the open transaction."""
         self._open.setdefault(partition, {}).update(rows)
@@ -140,3 +147,7 @@ class PartitionRows:
         """Return a row, None where there is none."""
         row = self._overlay.get(self._partition, key)
         return orjson.loads(orjson.dumps(row)) if self._copies and row is not None else row
+
+    def scan(self, prefix: bytes) -> list[bytes]:
+        """Return the keys that begin with `prefix`, sorted."""
+        return self._overlay.keys(self._partition, prefix)

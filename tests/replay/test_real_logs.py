@@ -14,12 +14,12 @@ from streams.processors.items import Items
 from streams.producers.facts import Fact
 from streams.producers.import_file import import_file
 from streams.projects import Projects
-from streams.transport.batch import Batch, Row
+from streams.transport.batch import Batch, MemoryRows
 from tests.unit.test_items import Fetched
 
 PARTITIONS = 4
 Log = list[tuple[str, Fetched]]
-Tables = list[dict[bytes, Row]]
+Tables = list[MemoryRows]
 Settled = dict[tuple[str, bytes], bytes]
 
 
@@ -44,7 +44,7 @@ def fold(log: Log, size: int) -> tuple[Tables, Settled]:
     Returns:
         State rows by partition, and the newest record of each key of the compacted topics.
     """
-    items, tables = Items("x", PARTITIONS, Projects()), [dict[bytes, Row]() for _ in range(PARTITIONS)]
+    items, tables = Items("x", PARTITIONS, Projects()), [MemoryRows() for _ in range(PARTITIONS)]
     settled: Settled = {}
     for start in range(0, len(log), size):
         part = log[start : start + size]

@@ -13,7 +13,7 @@ from streams.events import Event
 from streams.keys import item_key, partition_of
 from streams.processors.items import Items
 from streams.projects import Projects
-from streams.transport.batch import Batch, Effects, Row
+from streams.transport.batch import Batch, Effects, MemoryRows
 from tests.unit.facts import ITEM, PROJECT, fact, label, verdict
 
 PARTITIONS = 4
@@ -33,14 +33,14 @@ class Fetched:
 def handle(
     topic: str,
     *records: Fetched,
-    rows: dict[bytes, Row] | None = None,
+    rows: MemoryRows | None = None,
     projects: Projects | None = None,
     at: int = HOME,
 ) -> Effects:
     for offset, record in enumerate(records):
         record.offset = offset
     batch = Batch(f"x.{topic}", at, records, 0, len(records))
-    state = {} if rows is None else rows
+    state = MemoryRows() if rows is None else rows
     effects = Items("x", PARTITIONS, projects or Projects()).handle(batch, state)
     state.update(effects.rows)
     return effects
@@ -145,7 +145,7 @@ def test_settings_are_judged_as_of_the_log_time() -> None:
 
 
 def test_a_copy_changes_nothing_and_emits_nothing() -> None:
-    rows: dict[bytes, Row] = {}
+    rows = MemoryRows()
     first = handle("labels", GOOD, rows=rows)
     assert topics_of(first) == ["disagreement", "judgements", "labels.corrected", "review.p2", "review.state"]
     copy = handle("labels", Fetched(GOOD.value, timestamp=GOOD.timestamp + 5), rows=rows)
@@ -153,7 +153,7 @@ def test_a_copy_changes_nothing_and_emits_nothing() -> None:
 
 
 def test_a_verdict_judges_every_label_and_resolves_the_item() -> None:
-    rows: dict[bytes, Row] = {}
+    rows = MemoryRows()
     handle("labels", GOOD, raw("labels", label("b", "dog")), rows=rows)
     effects = handle("corrections", raw("corrections", verdict("r", "corrected", "dog")), rows=rows)
     assert topics_of(effects) == ["judgements", "judgements", "labels.corrected", "review.state"]
@@ -183,7 +183,7 @@ def test_any_order_copies_and_cut_give_the_same_facts(order: list[int], copies: 
     ]
 
     def state_after(indexes: list[int], size: int) -> Any:
-        rows: dict[bytes, Row] = {}
+        rows = MemoryRows()
         for start in range(0, len(indexes), size):
             for n in indexes[start : start + size]:
                 topic, event = facts[n]
@@ -195,7 +195,7 @@ def test_any_order_copies_and_cut_give_the_same_facts(order: list[int], copies: 
 
 
 def test_rows_of_another_format_stop_the_worker_and_lose_no_fact() -> None:
-    rows: dict[bytes, Row] = {}
+    rows = MemoryRows()
     handle("labels", GOOD, rows=rows)
     for row in rows.values():
         row["format"] = 0
@@ -204,7 +204,7 @@ def test_rows_of_another_format_stop_the_worker_and_lose_no_fact() -> None:
 
 
 def test_a_retraction_that_repeats_the_label_takes_it_back() -> None:
-    rows: dict[bytes, Row] = {}
+    rows = MemoryRows()
     handle("labels", GOOD, rows=rows)
     effects = handle("labels", raw("labels", label("good", "cat", retracted=True, source_seq=5)), rows=rows)
     state = next(codec.decode(out.value)[1] for out in effects.records if out.topic == "x.review.state")
@@ -219,7 +219,7 @@ def test_an_item_is_scored_by_the_settings_of_its_own_time_whatever_else_is_in_t
     other = next(f"other-{n}" for n in range(99) if partition_of(item_key(PROJECT, f"other-{n}"), PARTITIONS) == HOME)
     late = raw("corrections", verdict("r", "confirmed", "cat", item_id=other))
     late.timestamp = 2000
-    rows: dict[bytes, Row] = {}
+    rows = MemoryRows()
     handle("labels", GOOD, raw("labels", label("a", "cat", item_id=other)), rows=rows, projects=projects)
     together = handle("corrections", closing, late, rows=rows, projects=projects)
     states = [codec.decode(out.value)[1] for out in together.records if out.topic == "x.review.state"]

@@ -9,11 +9,22 @@ from streams.sinks.migrate import _FOLDER, statements
 from streams.sinks.rows import LOG_COLUMNS
 from streams.sinks.tables import FACT_IDENTITY, IDENTITY, TABLES, columns
 
-DDL = {
-    match[1]: statement
-    for statement in statements((_FOLDER / "0001_tables.sql").read_text())
-    if (match := re.match(r"(?:--.*\n|\s)*CREATE TABLE (\w+)", statement))
-}
+ALL = [statement for file in sorted(_FOLDER.glob("[0-9]*.sql")) for statement in statements(file.read_text())]
+DDL = {match[1]: text for text in ALL if (match := re.match(r"(?:--.*\n|\s)*CREATE TABLE (\w+)", text))}
+
+
+def columns_of(table: str) -> list[tuple[str, str, str]]:
+    """Return name, type and comment of a table's columns as all migrations leave them."""
+    found = re.findall(r"^    (\w+) (.+) COMMENT '((?:[^'\\]|\\.)*)',?$", DDL[table], re.MULTILINE)
+    comment = r"\s+'((?:[^'\\]|\\.)*)'"
+    for text in ALL:
+        add = rf"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS `?(\w+)`? (.+?)(?: DEFAULT '\w+')?"
+        if added := re.search(rf"{add}\s+COMMENT{comment} AFTER (\w+)", text):
+            place = next(n for n, column in enumerate(found) if column[0] == added[4])
+            found.insert(place + 1, (added[1], added[2], added[3]))
+        if reworded := re.search(rf"ALTER TABLE {table} COMMENT COLUMN (\w+){comment}", text):
+            found = [(n, t, reworded[2] if n == reworded[1] else about) for n, t, about in found]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -38,7 +49,7 @@ def test_every_table_has_a_statement() -> None:
 @pytest.mark.parametrize("topic", TABLES)
 def test_a_table_has_the_columns_of_its_schema_then_those_of_the_log(topic: str) -> None:
     table = TABLES[topic]
-    found = re.findall(r"^    (\w+) (.+) COMMENT '((?:[^'\\]|\\.)*)',?$", DDL[table], re.MULTILINE)
+    found = columns_of(table)
     wanted = [(column.name, column.type, column.comment.replace("'", r"\'")) for column in columns(topic)]
     assert found[: len(wanted)] == wanted
     assert [name for name, _, _ in found[len(wanted) :]] == list(LOG_COLUMNS)

@@ -25,7 +25,7 @@ def task_of(*facts: tuple[str, Event], projects: Projects | None = None) -> dict
     state = state_of(*facts)
     view = (projects or Projects()).at(PROJECT, 10**12)
     known = answer(state, view)
-    return review_task(state, known, consensus(known), view)
+    return review_task(state, known, consensus(known, view), view)
 
 
 SPLIT = [("labels", label("a", "cat")), ("labels", label("b", "dog")), ("labels", label("c", "dog"))]
@@ -183,7 +183,7 @@ def test_alike_tasks_of_two_items_have_two_revisions() -> None:
     for state in (one, other):
         fold(state, "labels", label("a", "cat", item_id=state["item_id"]), 1000, 100)
     known = [answer(state, view) for state in (one, other)]
-    tasks = [review_task(state, a, consensus(a), view) for state, a in zip((one, other), known, strict=True)]
+    tasks = [review_task(state, a, consensus(a, view), view) for state, a in zip((one, other), known, strict=True)]
     assert tasks[0]["revision"] != tasks[1]["revision"]
 
 

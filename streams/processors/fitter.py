@@ -1,0 +1,145 @@
+"""The fitter: a child of a "quality" worker that reads the judgements of the worker's partitions, fits, and proposes.
+
+It is a process of its own so that a long fit delays no heartbeat, and of low priority. Its parent tells it which
+partitions are its own, one line of numbers after each rebalance; when the parent ends, so does it.
+"""
+
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Collection
+
+from streams import codec
+from streams.errors import Poison
+from streams.keys import make_key
+from streams.processors.fits import proposals
+from streams.processors.refits import Schedule
+from streams.projects import Projects
+from streams.quality.project import Project
+from streams.settings import Settings
+from streams.transport.broadcast import Broadcast
+from streams.transport.plain import Follower, Publisher
+
+_WAIT_S = 0.1
+
+log = logging.getLogger("labelloop.quality")
+
+
+class _Fitted:
+    """One project: its labels, when it is due, and who waits for it."""
+
+    def __init__(self, name: str, partition: int) -> None:
+        self.name, self.partition = name, partition
+        self.labels, self.schedule = Project(), Schedule()
+        self.requests: list[tuple[str, int]] = []  # request, and the offset up to which the judgements must be read
+
+
+class Fitter:
+    """Fits the projects of some partitions.
+
+    Args:
+        settings: Where the broker is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._judgements, self._settles = settings.topic("judgements"), settings.topic("settles")
+        self._fits = settings.topic("fits")
+        self._follower = Follower(settings.kafka, [self._judgements], [self._settles])
+        self._publisher = Publisher(settings.kafka)
+        self._settings = Projects()
+        self._changes = 0
+        self._broadcast = Broadcast(settings.kafka, settings.topic("projects"), self._learn)
+        self._projects: dict[str, _Fitted] = {}
+
+    def _learn(self, value: bytes | None, log_time: int) -> None:
+        self._changes += 1
+        self._settings.learn(value, log_time)
+
+    def own(self, partitions: Collection[int]) -> None:
+        """Forget what was read, and read these partitions from the beginning."""
+        self._projects = {}
+        self._follower.assign((topic, n) for topic in (self._judgements, self._settles) for n in partitions)
+
+    def step(self) -> None:
+        """Read what is there and fit what is due.
+
+        Raises:
+            NotNow: the broker does not answer.
+        """
+        for topic, partition, value in self._follower.read(_WAIT_S):
+            try:
+                name, record = codec.decode(value)
+            except Poison:
+                continue
+            if name not in ("judgements", "settles"):
+                continue
+            project = self._projects.setdefault(record["project"], _Fitted(record["project"], partition))
+            if topic == self._settles:
+                project.requests.append((record["request"], self._follower.end(self._judgements, partition)))
+            else:
+                project.labels.apply(record)
+                project.schedule.changed_at = time.monotonic()
+        for project in self._projects.values():
+            ready = [
+                request
+                for request, end in project.requests
+                if self._follower.position(self._judgements, project.partition) >= end
+            ]
+            if ready:
+                project.requests = [one for one in project.requests if one[0] not in ready]
+                self._fit(project, ready[-1])
+                for request in ready[:-1]:
+                    self._answer(project, request)
+            elif project.schedule.due(time.monotonic(), project.labels.changes, project.labels.n_labels):
+                self._fit(project, None)
+
+    def _answer(self, project: _Fitted, request: str) -> None:
+        """Tell one of several who asked at once that the fit before is also theirs."""
+        record = {"project": project.name, "refit": 0, "all": False, "request": request}
+        value = codec.encode("rescores", record)
+        self._publisher.send(self._fits, [(make_key(project.name, request), value)], project.partition)
+
+    def _fit(self, project: _Fitted, request: str | None) -> None:
+        began = time.monotonic()
+        self._broadcast.catch_up()
+        view = self._settings.latest(project.name)
+        # rising, and another one for whatever can make another fit
+        refit = self._follower.position(self._judgements, project.partition) + self._changes
+        try:
+            truth = project.labels.fit(view.classes or ())
+            records = [
+                (make_key(proposal.topic) + b"/" + proposal.key, proposal.value)
+                for proposal in proposals(project.name, project.labels, truth, view, refit, request)
+            ]
+        except Exception:
+            # one project that cannot be fitted, by a bug, must not keep the others from it: its last fit stays
+            log.exception("project %s cannot be fitted", project.name)
+            records = []
+        project.schedule.fitted(began, time.monotonic())
+        self._publisher.send(self._fits, records, project.partition)
+
+
+def main() -> None:
+    """Fit until the parent ends."""
+    os.nice(10)
+    owned: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            owned.put([int(number) for number in line.split()])
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    fitter = Fitter(Settings.load())
+    fitter.own(owned.get())
+    while True:
+        while not owned.empty():
+            fitter.own(owned.get())
+        fitter.step()
+
+
+if __name__ == "__main__":
+    main()

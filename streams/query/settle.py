@@ -1,0 +1,57 @@
+"""Forces a refit of a project, and waits until every item was scored by it."""
+
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+from streams import codec
+from streams.errors import LabelloopError, NotNow
+from streams.keys import make_key, project_partition
+from streams.query.wait import wait
+from streams.settings import Settings
+from streams.transport.plain import Follower, Publisher
+
+_AGAIN_S = 5.0
+"""A request may meet a worker that is just being started again: it is made anew after this time."""
+
+
+def settle(settings: Settings, project: str, timeout_s: float, tell: Callable[[int], None] = lambda _: None) -> None:
+    """Return when all that was published is processed, the project is refitted, and its items are scored by the refit.
+
+    Args:
+        settings: Where the servers are.
+        project: The project.
+        timeout_s: Limit in seconds.
+        tell: Told now and then how many records are still to do.
+
+    Raises:
+        LabelloopError: that took longer; the text says what is missing.
+    """
+    limit = time.monotonic() + timeout_s
+    wait(settings, timeout_s, tell)  # the refit is to see everything
+    try:
+        _ask(settings, project, limit, timeout_s)
+    except NotNow as error:
+        raise LabelloopError(f"project {project!r} is not settled: {error}") from error
+    wait(settings, max(0.0, limit - time.monotonic()), tell)
+
+
+def _ask(settings: Settings, project: str, limit: float, timeout_s: float) -> None:
+    """Ask for a refit and wait until the order to score the items again is out."""
+    topic, partition = settings.topic("rescores"), project_partition(project, settings.partitions)
+    answers = Follower(settings.kafka, [], [topic])
+    answers.assign([(topic, partition)])
+    [*answers.read(1.0)]  # from now on
+    publisher, request, asked_at = Publisher(settings.kafka), str(uuid4()), float("-inf")
+    while time.monotonic() < limit:
+        if time.monotonic() >= asked_at + _AGAIN_S:
+            value = codec.encode("settles", {"project": project, "request": request})
+            publisher.send(settings.topic("settles"), [(make_key(project), value)], partition)
+            asked_at = time.monotonic()
+        for _, _, answer in answers.read(0.05):
+            if codec.decode(answer)[1]["request"] == request:
+                return
+    raise LabelloopError(
+        f"project {project!r} was not refitted within {timeout_s:g} s: see whether a quality worker runs "
+        "(`labelloop status`), or start one with `labelloop worker quality`"
+    )

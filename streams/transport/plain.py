@@ -1,0 +1,119 @@
+"""What a worker reads and writes beside Faust: whole partitions without a group, and records without a transaction."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from streams.errors import NotNow
+
+_LIMIT_S = 10.0
+
+
+class Read(NamedTuple):
+    """A record: topic, partition and value."""
+
+    topic: str
+    partition: int
+    value: bytes | None
+
+
+class Follower:
+    """Reads committed records of partitions that are named, from their beginning or from now on.
+
+    Args:
+        servers: Bootstrap servers.
+        whole: Full names of the topics that are read from their beginning.
+        news: Full names of the topics of which only what comes from now on is read.
+    """
+
+    def __init__(self, servers: str, whole: Iterable[str], news: Iterable[str] = ()) -> None:
+        self._starts = {**dict.fromkeys(whole, OFFSET_BEGINNING), **dict.fromkeys(news, OFFSET_END)}
+        self._positions: dict[tuple[str, int], int] = {}
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": servers,
+                "group.id": "follower",  # asked for by the client; nothing is committed and no group is joined
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "fetch.wait.max.ms": 50,
+                "allow.auto.create.topics": False,
+                "log_level": 3,
+            }
+        )
+
+    def assign(self, partitions: Iterable[tuple[str, int]]) -> None:
+        """Read these partitions (topic and number) and no others, from their starts."""
+        wanted = {*partitions}
+        self._positions = {}
+        self._consumer.assign([TopicPartition(topic, number, self._starts[topic]) for topic, number in wanted])
+
+    def read(self, seconds: float) -> Iterator[Read]:
+        """Yield what is there, waiting at most so long for the first record."""
+        while messages := self._consumer.consume(2000, timeout=seconds):
+            seconds = 0.0
+            for message in messages:
+                failure, at = message.error(), (message.topic() or "", message.partition() or 0)
+                if failure is None:
+                    self._positions[at] = (message.offset() or 0) + 1
+                    yield Read(*at, message.value())
+                elif failure.code() == KafkaError._PARTITION_EOF:
+                    self._positions[at] = max(self._positions.get(at, 0), message.offset() or 0)
+
+    def position(self, topic: str, partition: int) -> int:
+        """Return the offset up to which a partition is read; markers at its end are not always counted."""
+        return self._positions.get((topic, partition), 0)
+
+    def end(self, topic: str, partition: int) -> int:
+        """Return the offset at which a partition ends now for a reader of committed records.
+
+        Raises:
+            NotNow: the broker does not answer.
+        """
+        try:
+            return self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_LIMIT_S)[1]
+        except KafkaException as error:
+            raise NotNow(f"{topic}: {error}") from error
+
+
+class Publisher:
+    """Writes records, in order and each once, outside any transaction.
+
+    Args:
+        servers: Bootstrap servers.
+    """
+
+    def __init__(self, servers: str) -> None:
+        self._failed: KafkaError | None = None
+        self._producer = Producer(
+            {
+                "bootstrap.servers": servers,
+                "enable.idempotence": True,
+                "compression.type": "lz4",
+                "linger.ms": 5,
+                "message.max.bytes": 4 * 1024 * 1024,
+                "partitioner": "murmur2_random",
+                "log_level": 3,
+            }
+        )
+
+    def send(self, topic: str, records: Iterable[tuple[bytes, bytes]], partition: int = -1) -> None:
+        """Write records (key, value) and return when all of them are there.
+
+        Raises:
+            NotNow: the broker did not take them all.
+        """
+        for key, value in records:
+            while True:
+                try:
+                    self._producer.produce(topic, value, key, partition, on_delivery=self._delivered)
+                except BufferError:
+                    self._producer.poll(0.1)
+                else:
+                    break
+        if self._producer.flush(30) or self._failed is not None:
+            raise NotNow(f"{topic}: not all records were taken: {self._failed or 'no answer'}")
+
+    def _delivered(self, error: KafkaError | None, message: object) -> None:
+        self._failed = self._failed or error
