@@ -85,7 +85,7 @@ class Agreement:
             pairs = {(label, label): alike, (label, other): mixed}
             pairs[other, other] = size.pairs.total() - alike - mixed
             labels = {label: given, other: size.labels.total() - given}
-            found._sizes[n] = _Size(size.items, Counter(labels), Counter(pairs))
+            found._sizes[n] = _Size(size.items, +Counter(labels), +Counter(pairs))  # + leaves no zero
         return found
 
     @property

@@ -1,8 +1,8 @@
 """Forces a refit of a project, and waits until every item was scored by it."""
 
+import os
 import time
 from collections.abc import Callable
-from uuid import uuid4
 
 from streams import codec
 from streams.errors import LabelloopError, NotNow
@@ -42,7 +42,8 @@ def _ask(settings: Settings, project: str, limit: float, timeout_s: float) -> No
     answers = Follower(settings.kafka, [], [topic])
     answers.assign([(topic, partition)])
     [*answers.read(1.0)]  # from now on
-    publisher, request, asked_at = Publisher(settings.kafka), str(uuid4()), float("-inf")
+    request = f"{answers.end(topic, partition)}-{os.getpid()}"
+    publisher, asked_at = Publisher(settings.kafka), float("-inf")
     while time.monotonic() < limit:
         if time.monotonic() >= asked_at + _AGAIN_S:
             value = codec.encode("settles", {"project": project, "request": request})
@@ -53,5 +54,5 @@ def _ask(settings: Settings, project: str, limit: float, timeout_s: float) -> No
                 return
     raise LabelloopError(
         f"project {project!r} was not refitted within {timeout_s:g} s: see whether a quality worker runs "
-        "(`labelloop status`), or start one with `labelloop worker quality`"
+        "(`labelloop status`) and what its log says, or start one with `labelloop worker quality`"
     )
