@@ -41,7 +41,8 @@ def _ask(settings: Settings, project: str, limit: float, timeout_s: float) -> No
     topic, partition = settings.topic("rescores"), project_partition(project, settings.partitions)
     answers = Follower(settings.kafka, [], [topic])
     answers.assign([(topic, partition)])
-    [*answers.read(1.0)]  # from now on
+    while not answers.knows(topic, partition) and time.monotonic() < limit:
+        [*answers.read(0.05)]  # from now on
     request = f"{answers.end(topic, partition)}-{os.getpid()}"
     publisher, asked_at = Publisher(settings.kafka), float("-inf")
     while time.monotonic() < limit:

@@ -50,7 +50,7 @@ class Follower:
         self._consumer.assign([TopicPartition(topic, number, self._starts[topic]) for topic, number in wanted])
 
     def read(self, seconds: float) -> Iterator[Read]:
-        """Yield what is there, waiting at most so long for the first record."""
+        """Yield what is there after so many seconds."""
         while messages := self._consumer.consume(2000, timeout=seconds):
             seconds = 0.0
             for message in messages:
@@ -64,6 +64,10 @@ class Follower:
     def position(self, topic: str, partition: int) -> int:
         """Return the offset up to which a partition is read; markers at its end are not always counted."""
         return self._positions.get((topic, partition), 0)
+
+    def knows(self, topic: str, partition: int) -> bool:
+        """Return whether a partition was read to what was its end."""
+        return (topic, partition) in self._positions
 
     def end(self, topic: str, partition: int) -> int:
         """Return the offset at which a partition ends now for a reader of committed records.
