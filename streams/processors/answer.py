@@ -10,13 +10,20 @@ Dawid and Skene (1979).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, log, log2
+from typing import Any
 
 from streams.processors.item_state import Fact, ItemState, order
 from streams.projects import ProjectView
+from streams.quality.consensus import Consensus as Joint
+from streams.quality.consensus import consensus as joint_answer
+from streams.quality.consensus import disagreement
 from streams.quality.skill import Scorer
 
 REVIEWER_ACCURACY = 0.95
 """Accuracy assumed of a verdict when later labels contradict it."""
+
+MAX_COMPARED = 20
+"""Annotators of an item whose structured values are compared pair by pair; their pairs grow with the square."""
 
 _MODEL_FLOOR = 0.02  # no model is taken at its word: its probabilities count as at least this
 _MISSING: dict[str, Fact] = {}
@@ -39,6 +46,7 @@ class Answer:
         agreement: Share of annotator pairs that agree, None below two votes.
         entropy: Entropy of the votes in bits, None without votes.
         fitted: Whether the posterior rests on a fit.
+        joint: What the annotators say together, of values of one kind that are no choices; None of others.
     """
 
     labels: dict[str, tuple[str, Fact]]
@@ -53,6 +61,7 @@ class Answer:
     agreement: float | None
     entropy: float | None
     fitted: bool
+    joint: Joint | None = None
 
     @property
     def prediction(self) -> Fact | None:
@@ -70,6 +79,7 @@ def answer(state: ItemState, view: ProjectView, scorer: Scorer | None = None) ->
     """
     facts = state["facts"]
     labels = last_by_actor(facts.get("labels", _MISSING))
+    values: dict[str, Mapping[str, Any]] = {}
     counts: dict[str, int] = {}
     given: list[tuple[str, str]] = []
     n_labels = 0
@@ -77,6 +87,7 @@ def answer(state: ItemState, view: ProjectView, scorer: Scorer | None = None) ->
         value = fact["value"]
         if value is not None:
             n_labels += 1
+            values[annotator] = value
             if value["kind"] == "choice":
                 counts[value["choice"]] = counts.get(value["choice"], 0) + 1
                 given.append((annotator, value["choice"]))
@@ -94,6 +105,7 @@ def answer(state: ItemState, view: ProjectView, scorer: Scorer | None = None) ->
         both = votes_only = scorer.posterior(given)
         if model is not None:
             both = scorer.posterior(given, model)
+    joint, agreement = (None, pairwise_agreement(votes)) if votes else together(values, view)
     return Answer(
         labels=labels,
         votes=votes,
@@ -104,10 +116,31 @@ def answer(state: ItemState, view: ProjectView, scorer: Scorer | None = None) ->
         predicted=predicted,
         posterior=both,
         votes_only=votes_only,
-        agreement=pairwise_agreement(votes),
+        agreement=agreement,
         entropy=vote_entropy(votes),
         fitted=scorer is not None and bool(given),
+        joint=joint,
     )
+
+
+def together(values: Mapping[str, Mapping[str, Any]], view: ProjectView) -> tuple[Joint | None, float | None]:
+    """Return what annotators say together in values other than choices, and how far they agree.
+
+    Args:
+        values: Standing value by annotator.
+        view: The order of the classes.
+
+    Returns:
+        Neither where there is nothing to compare: no values, or values of several kinds, or tracks that are too long.
+    """
+    if not values or len({value["kind"] for value in values.values()}) > 1:
+        return None, None
+    try:
+        joint = joint_answer(values, lambda label: label_order(label, view))
+        apart = disagreement(values) if len(values) <= MAX_COMPARED else None
+    except ValueError:
+        return None, None
+    return joint, None if apart is None else 1 - apart
 
 
 def out_of_sample(prediction: Fact) -> dict[str, float] | None:

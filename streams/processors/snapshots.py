@@ -167,7 +167,13 @@ def _corrected(state: ItemState, known: Answer, shown: Consensus, key: bytes, vi
     """Yield the resolved label where it changed, also that there is none: what is told must not depend on batches."""
     value, source, weight = shown.value, shown.source, PPM
     evidence: dict[str, Fact] = {}
-    if source in ("majority", "posterior"):
+    if known.joint is not None and source == "majority":
+        weight = round(PPM * (1 - known.joint.p_wrong(view.policy.annotator_accuracy)))
+        source = "consensus"
+        evidence = {event_id: fact for event_id, fact in known.labels.values() if fact["value"] is not None}
+        if weight < round(PPM * view.policy.resolve_confidence):
+            value, source = None, "none"
+    elif source in ("majority", "posterior"):
         # The model's own voice is left out: what trains it is not decided by itself.
         label = shown_label(known, known.votes_only, view)
         value, source = events.choice(label), "consensus"

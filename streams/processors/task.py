@@ -48,6 +48,8 @@ def consensus(answer: Answer, view: ProjectView) -> Consensus:
         by_posterior = answer.fitted and view.policy.shown == "posterior"
         label = shown_label(answer, answer.posterior, view)
         return Consensus({"kind": "choice", "choice": label}, "posterior" if by_posterior else "majority", "")
+    if answer.joint is not None and not rejected:
+        return Consensus(answer.joint.value, "majority", "")
     return Consensus(None, "none", "")
 
 
@@ -103,6 +105,8 @@ def probability_wrong(answer: Answer, shown: Consensus, against: int, view: Proj
         against: Labels that contradict a verdict and came after it.
         view: The project's settings.
     """
+    if shown.source == "majority" and answer.joint is not None:
+        return round(answer.joint.p_wrong(view.policy.annotator_accuracy), 12)
     if shown.source in ("majority", "posterior"):
         return max(0.0, round(1 - answer.posterior.get(label_text(shown.value) or "", 0.0), 12))
     if shown.source == "none":
@@ -231,7 +235,7 @@ def _reasons(
     found = {
         "flag": flagged,
         "contradicted": contradicted,
-        "disagreement": len(answer.votes) > 1,
+        "disagreement": len(answer.votes) > 1 or (answer.joint is not None and answer.agreement not in (None, 1.0)),
         "model_conflict": predicted_label(answer.prediction) not in (None, label_text(shown.value)),
         "stale_guideline": stale,
         "comment": commented,

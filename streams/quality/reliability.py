@@ -5,7 +5,7 @@ gold says so.
 """
 
 from collections.abc import Sequence
-from math import log
+from math import fsum, log
 from typing import NamedTuple
 
 import numpy as np
@@ -61,10 +61,10 @@ def reliability(correct: Sequence[float], pooled: float) -> Reliability:
     """
     answers = np.asarray(correct, dtype=float)
     n = len(answers)
-    mean = float((answers.sum() + SHRINKAGE * pooled) / (n + SHRINKAGE))
+    mean = (fsum(answers) + SHRINKAGE * pooled) / (n + SHRINKAGE)  # exact sums: the same in any order
     mean = min(max(mean, 1e-6), 1 - 1e-6)
     variance = mean * (1 - mean) / (n + SHRINKAGE + 1)
-    variance += float((answers * (1 - answers)).sum()) / (n + SHRINKAGE) ** 2
+    variance += fsum(answers * (1 - answers)) / (n + SHRINKAGE) ** 2
     weight = max(mean * (1 - mean) / variance - 1, 1e-3)
     low, high = beta.ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2], weight * mean, weight * (1 - mean))
     ages = 0.5 ** (np.arange(n)[::-1] / HALF_LIFE)

@@ -68,6 +68,7 @@ VOLATILE = frozenset(
         "lease_until",
         "leased",
         "drift_at",
+        "recent",
         "refit",
     }
 )

@@ -17,7 +17,7 @@ from streams.errors import LabelloopError
 from streams.producers.import_file import import_file
 from streams.producers.producer import Producer
 from streams.query.lag import end_offsets, lag
-from streams.query.wait import wait
+from streams.query.settle import settle
 from streams.settings import Settings, read_stack
 from streams.sinks.tables import TABLES, VOLATILE
 from streams.sinks.writer import Writer
@@ -121,7 +121,7 @@ class Run:
                 file.write_text("".join(content))
                 summary = import_file(file, kind, PROJECT, send)
                 assert (summary.sent, summary.bad) == (len(content), 0)
-        wait(self.settings, 150)
+        settle(self.settings, PROJECT, 150)
         return self.content()
 
     def content(self) -> Content:
@@ -202,7 +202,12 @@ def kill_clickhouse(disturbed: Run) -> None:
     disturbed.servers.kill("clickhouse")
 
 
-@pytest.mark.parametrize("disturb", [kill_worker, kill_sink, kill_broker, kill_clickhouse])
+def kill_quality(disturbed: Run) -> None:
+    disturbed.wait_for_progress("items")
+    disturbed.workers.kill("quality")
+
+
+@pytest.mark.parametrize("disturb", [kill_worker, kill_quality, kill_sink, kill_broker, kill_clickhouse])
 def test_views_are_as_if_undisturbed(
     disturb: Callable[[Run], None],
     servers: Stack,

@@ -155,9 +155,23 @@ def test_a_model_trained_on_the_item_has_no_voice() -> None:
     assert task_of(*SPLIT, ("predictions", prediction))["p_wrong"] == pytest.approx(0.2)
 
 
-def test_other_kinds_are_shown_and_not_scored() -> None:
+def test_other_kinds_are_shown_and_scored_by_what_the_annotators_say_together() -> None:
     task = task_of(("labels", fact("labels", "a", value=events.value_of("text", "abc"))))
-    assert (task["status"], task["p_wrong"], task["n_labels"]) == ("open", None, 1)
+    assert (task["status"], task["p_wrong"], task["n_labels"]) == ("open", pytest.approx(0.2), 1)
+
+    def spans(*places: tuple[int, int]) -> events.Value:
+        return events.value_of("spans", [{"label": "name", "start": a, "end": b, "id": None} for a, b in places])
+
+    same = [("labels", fact("labels", who, value=spans((0, 5), (9, 12)))) for who in "abc"]
+    other = ("labels", fact("labels", "d", value=spans((0, 5))))
+    sure, unsure = task_of(*same), task_of(*same[:2], other)
+    assert sure["agreement"] == 1.0
+    assert sure["reasons"] == []
+    assert unsure["p_wrong"] > sure["p_wrong"]
+    assert unsure["reasons"][0] == "disagreement"
+    assert [span["start"] for span in unsure["consensus"]["spans"]] == [0, 9]
+    mixed = task_of(*same, ("labels", fact("labels", "d", value=events.value_of("text", "abc"))))
+    assert (mixed["consensus"], mixed["p_wrong"]) == (None, None), "values of several kinds cannot be compared"
     assert task["candidates"][0]["label"] == "abc"
 
 
