@@ -20,6 +20,7 @@ from streams.errors import LabelloopError
 from streams.producers.producer import Producer
 from streams.query.display import queue_table
 from streams.query.review import ReviewQueue
+from streams.query.settle import settle
 from streams.query.sql import rows
 from streams.query.tasks import Task
 from streams.query.wait import wait
@@ -82,8 +83,9 @@ class Story:
         self._publish()
         majority = self._majority()
         self._predict(majority)
+        answers = self._infer(majority)
         self._show_queue()
-        self._review(majority)
+        self._review(answers)
         self._show_annotators()
         self._suggest()
 
@@ -141,6 +143,31 @@ class Story:
             wait(self._settings, WAIT_S)
         self._console.print(f"{len(items):,} predictions of {model.NAME}; {conflicts:,} contradict the annotators")
 
+    def _infer(self, majority: dict[str, str]) -> dict[str, str]:
+        """Refit, and return the shown answer of each item."""
+        self._title("Inferred: who can tell what, and so the likeliest answer of each item")
+        with self._console.status("fitting and scoring"):
+            settle(self._settings, self._project, WAIT_S)
+        _, found = rows(
+            self._settings,
+            "SELECT item_id, consensus_label FROM review_state FINAL "
+            "WHERE project = %(p)s AND majority IS NOT NULL AND consensus_label IS NOT NULL ORDER BY item_id",
+            {"p": self._project},
+        )
+        answers = {str(item): str(label) for item, label in found}
+        truth = {item: label for item, label in self._data.truth.items() if item in majority and item in answers}
+        if not truth:
+            self._console.print("skipped: the data has no gold of one class an item")
+            return answers
+        table = Table()
+        for column in ("answers", "right"):
+            table.add_column(column, justify="left" if column == "answers" else "right")
+        for name, shown in (("of the majority", majority), ("inferred", answers)):
+            right = sum(shown[item] == label for item, label in truth.items())
+            table.add_row(name, f"{right:,} of {len(truth):,}, {right / len(truth):.1%}")
+        self._console.print(table)
+        return answers
+
     def _show_queue(self) -> None:
         self._title("The review queue: what a reviewer is given first, and why")
         with ReviewQueue(self._project, reviewer=REVIEWER, settings=self._settings) as queue:
@@ -150,13 +177,13 @@ class Story:
             return
         self._console.print(queue_table(head))
 
-    def _review(self, majority: dict[str, str]) -> None:
+    def _review(self, answers: dict[str, str]) -> None:
         self._title("A simulated reviewer, who knows the right answers, works through the queue from the top")
-        truth = {item: label for item, label in self._data.truth.items() if item in majority}
+        truth = {item: label for item, label in self._data.truth.items() if item in answers}
         if not truth:
             self._console.print("skipped: the data has no gold of one class an item")
             return
-        wrong = {item for item, label in truth.items() if majority[item] != label}
+        wrong = {item for item, label in truth.items() if answers[item] != label}
         reviews = min(_MAX_REVIEWS, max(1, len(truth) // 10))
         found, done, lost = 0, 0, 0
         with ReviewQueue(self._project, reviewer=REVIEWER, settings=self._settings) as queue:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ from streams.query.settle import settle
 from streams.settings import Settings
 from tests.crash.cluster import read
 from tests.crash.real import Process, running
-from tests.integration.sinking import prepare, publish
+from tests.integration.sinking import prepare, publish, query
 from tests.unit.facts import label, verdict
 from tests.waiting import eventually
 
@@ -117,6 +118,29 @@ def test_a_verdict_moves_the_items_nobody_looked_at(settings: Settings, workers:
     assert len(moved) > 20
     for worker in workers:
         assert worker.ended() is None, worker.log()
+    _check_views(settings, wrong)
+
+
+def _check_views(settings: Settings, wrong: list[str]) -> None:
+    """Check what analysts see against the labels themselves."""
+    judged = [event for event in labels_of("p") if event["item_id"] in wrong]
+    counted = Counter((event["actor"]["id"], "dog", event["value"]["choice"]) for event in judged)
+    matrix = query(settings, "SELECT annotator, truth, answer, labels FROM confusion_matrix WHERE project = 'p'")
+    assert {row[:3]: row[3] for row in matrix} == counted
+    weekly = query(
+        settings, "SELECT annotator, sum(judged), sum(correct) FROM class_accuracy_weekly GROUP BY 1 ORDER BY 1"
+    )
+    assert weekly == [(w, len(wrong), counted[w, "dog", "dog"]) for w in "abcde"]
+    reviewers = query(settings, "SELECT reviewer, verdicts, overturned, overturn_rate, again FROM reviewer_verdicts")
+    assert reviewers == [("r", len(wrong), len(wrong), 1.0, 0)]
+    skill = query(
+        settings, "SELECT annotator, n_labels, judged, low < accuracy, accuracy < high FROM skill_now ORDER BY 1"
+    )
+    assert skill == [(w, 60, len(wrong), True, True) for w in "abcde"]
+    agreement = query(settings, "SELECT scope, name, items FROM agreement_now WHERE scope != 'day' ORDER BY 1, 2")
+    assert agreement == [("class", "cat", 60), ("class", "dog", 60), ("project", "", 60)]
+    for view in ("drift_alarms", "label_time_daily"):
+        assert query(settings, f"SELECT * FROM {view}") == []
 
 
 def _who(task: dict[str, Any], choice: str) -> list[str]:
