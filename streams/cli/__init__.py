@@ -28,6 +28,7 @@ _COMMANDS = {
     "export": "read",
     "wait": "read",
     "settle": "read",
+    "simulate-review": "simulate",
     "demo": "demo",
     "schemas": "schemas",
 }
@@ -44,7 +45,7 @@ class _Lazy(click.Group):
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return None
-        attribute = "import_" if cmd_name == "import" else cmd_name
+        attribute = "import_" if cmd_name == "import" else cmd_name.replace("-", "_")
         command: click.Command = getattr(importlib.import_module(f"streams.cli.{module}"), attribute)
         return command
 

@@ -14,6 +14,7 @@ from streams import codec, events
 from streams.errors import LabelloopError
 from streams.producers.producer import Producer
 from streams.query.settle import settle
+from streams.query.simulate import simulate
 from streams.settings import Settings
 from tests.crash.cluster import read
 from tests.crash.real import Process, running
@@ -155,3 +156,17 @@ def test_without_a_quality_worker_settling_says_what_is_missing(settings: Settin
         with pytest.raises(LabelloopError, match="start one with `labelloop worker quality`"):
             settle(settings, "p", 8)
     assert json.dumps(tasks(settings, "p")["i"]["posterior"]) == '{"cat": 0.8}'
+
+
+def test_a_simulated_review_finds_more_than_chance_and_reviews_each_item_once(
+    settings: Settings, workers: list[Process]
+) -> None:
+    publish(settings, labels_of("p"))
+    gold = {f"i{n:02}": "cat" if n % 2 else "dog" for n in range(60)}
+    steps = [*simulate(settings, "p", gold, 0.2, 0.1, "queue", 60)]
+    assert [step.reviews for step in steps] == [6, 12]
+    assert steps[-1].found > 0.2 * steps[-1].errors > 0
+    verdicts = query(settings, "SELECT uniqExact(item_id), count() FROM corrections FINAL WHERE project = 'p'")
+    assert verdicts == [(12, 12)]
+    with pytest.raises(LabelloopError, match="no open item"):
+        [*simulate(settings, "p", {"elsewhere": "cat"}, 0.2, 0.1, "queue", 60)]
