@@ -96,7 +96,8 @@ def set_(
 ) -> None:
     """Change settings of a project; what is not named stays as it is.
 
-    A change is in force for whatever the log gets after it; an item's task follows with the next fact about the item.
+    A change is in force for whatever the log gets after it. Open tasks that it moves follow within seconds, all others
+    with the next fact about the item or with `labelloop settle`.
 
     Example: labelloop project set --project birds --by lead-1 --classes wren,robin --member anna=reviewer
     """

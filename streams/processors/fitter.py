@@ -50,13 +50,17 @@ class Fitter:
         self._follower = Follower(settings.kafka, [self._judgements], [self._settles])
         self._publisher = Publisher(settings.kafka)
         self._settings = Projects()
-        self._changes = 0
+        self._changes, self._changed = 0, set[str]()
         self._broadcast = Broadcast(settings.kafka, settings.topic("projects"), self._learn)
         self._projects: dict[str, _Fitted] = {}
 
     def _learn(self, value: bytes | None, log_time: int) -> None:
         self._changes += 1
         self._settings.learn(value, log_time)
+        try:
+            self._changed.add(codec.decode(value)[1]["project"])
+        except (Poison, KeyError):  # it changes nothing; who reports it is the sink
+            return
 
     def own(self, partitions: Collection[int]) -> None:
         """Forget what was read, and read these partitions from the beginning."""
@@ -82,6 +86,11 @@ class Fitter:
             else:
                 project.labels.apply(record)
                 project.schedule.changed_at = time.monotonic()
+        self._broadcast.catch_up()
+        while self._changed:  # other settings make another queue, and may make another fit
+            if changed := self._projects.get(self._changed.pop()):
+                changed.labels.changes += 1
+                changed.schedule.changed_at = time.monotonic()
         for project in self._projects.values():
             ready = [
                 request
@@ -104,7 +113,6 @@ class Fitter:
 
     def _fit(self, project: _Fitted, request: str | None) -> None:
         began = time.monotonic()
-        self._broadcast.catch_up()
         view = self._settings.latest(project.name)
         # rising, and another one for whatever can make another fit
         refit = self._follower.position(self._judgements, project.partition) + self._changes

@@ -1,5 +1,6 @@
 """What a worker reads and writes beside Faust: whole partitions without a group, and records without a transaction."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -8,6 +9,9 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from streams.errors import NotNow
 
 _LIMIT_S = 10.0
+
+_log = logging.getLogger("labelloop.kafka")
+_log.addHandler(logging.NullHandler())  # what uses it says itself that a broker is away, in one line
 
 
 class Read(NamedTuple):
@@ -39,8 +43,8 @@ class Follower:
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": 50,
                 "allow.auto.create.topics": False,
-                "log_level": 3,
-            }
+            },
+            logger=_log,
         )
 
     def assign(self, partitions: Iterable[tuple[str, int]]) -> None:
@@ -98,8 +102,8 @@ class Publisher:
                 "linger.ms": 5,
                 "message.max.bytes": 4 * 1024 * 1024,
                 "partitioner": "murmur2_random",
-                "log_level": 3,
-            }
+            },
+            logger=_log,
         )
 
     def send(self, topic: str, records: Iterable[tuple[bytes, bytes]], partition: int = -1) -> None:

@@ -19,7 +19,7 @@ class Store(Protocol):
     def get(self, partition: int, key: bytes) -> Row | None:
         """Return a row, None where there is none."""
 
-    def keys(self, partition: int, prefix: bytes) -> list[bytes]:
+    def scan(self, partition: int, prefix: bytes) -> list[bytes]:
         """Return the keys that begin with `prefix`, in any order."""
 
     def write(self, partition: int, rows: Mapping[bytes, tuple[Row | None, bytes]], offset: int | None) -> None:
@@ -44,7 +44,7 @@ class MemoryStore:
         rows = self._rows.get(partition)
         return None if rows is None else rows.get(key)
 
-    def keys(self, partition: int, prefix: bytes) -> list[bytes]:
+    def scan(self, partition: int, prefix: bytes) -> list[bytes]:
         """Return the keys that begin with `prefix`."""
         return [key for key in self._rows.get(partition, ()) if key.startswith(prefix)]
 
@@ -92,7 +92,7 @@ class RocksStore:
             raise NotNow(f"the state store cannot be read: {error}") from error
         return None if raw is None else orjson.loads(raw)
 
-    def keys(self, partition: int, prefix: bytes) -> list[bytes]:
+    def scan(self, partition: int, prefix: bytes) -> list[bytes]:
         """Return the keys that begin with `prefix`.
 
         Raises:

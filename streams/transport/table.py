@@ -48,9 +48,9 @@ class Overlay:
                 return rows[key][0]
         return self.store.get(partition, key)
 
-    def keys(self, partition: int, prefix: bytes) -> list[bytes]:
+    def scan(self, partition: int, prefix: bytes) -> list[bytes]:
         """Return the keys that begin with `prefix`, sorted."""
-        found = {*self.store.keys(partition, prefix)}
+        found = {*self.store.scan(partition, prefix)}
         for layer in (self._sealed, self._open):
             found.update(key for key in layer.get(partition, ()) if key.startswith(prefix))
         return sorted(found)
@@ -150,4 +150,4 @@ class PartitionRows:
 
     def scan(self, prefix: bytes) -> list[bytes]:
         """Return the keys that begin with `prefix`, sorted."""
-        return self._overlay.keys(self._partition, prefix)
+        return self._overlay.scan(self._partition, prefix)

@@ -120,6 +120,13 @@ def test_a_verdict_moves_the_items_nobody_looked_at(settings: Settings, workers:
     for worker in workers:
         assert worker.ended() is None, worker.log()
     _check_views(settings, wrong)
+    with Producer(settings) as producer:
+        producer.project("p", "lead", policy={"p0": 0.0, "p1": 0.0, "p2": 0.0})
+    eventually(
+        lambda: {task["tier"] for task in tasks(settings, "p").values() if task["status"] == "open"} == {"p0"},
+        "another policy reaches open tasks without a new fact",
+        30,
+    )
 
 
 def _check_views(settings: Settings, wrong: list[str]) -> None:

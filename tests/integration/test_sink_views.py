@@ -238,6 +238,8 @@ def test_items_are_exported_as_json_lines(stored: Settings) -> None:
         "priority": 0.5,
         "tier": "p0",
         "reasons": ["flagged", "disagreement"],
+        "group": None,
+        "posterior": {},
         "status": "open",
         "corrected_value": None,
     }
@@ -260,12 +262,15 @@ def test_items_are_exported_as_csv_without_formulas(stored: Settings, tmp_path: 
 
 def test_annotators_are_exported_over_all_days(stored: Settings) -> None:
     (anna, ben) = csv.DictReader(io.StringIO(invoke(stored, read.export, "annotators", "-p", "p", "--format", "csv")))
-    assert list(anna) == ["annotator", "labels", "judged", "correct", "accuracy", "low", "high"]
+    assert list(anna) == [
+        *("annotator", "labels", "judged", "correct", "accuracy", "low", "high"),
+        *("skill", "skill_low", "skill_high", "recent", "drift_at", "confusion"),
+    ]
     assert (anna["annotator"], anna["labels"], anna["judged"], anna["correct"]) == ("anna", "9", "6", "4")
     assert [float(anna[name]) for name in ("accuracy", "low", "high")] == pytest.approx(
         [4 / 6, 0.299993, 0.903228], abs=1e-5
     )
-    assert list(ben.values()) == ["ben", "1", "0", "0", "", "", ""]
+    assert list(ben.values()) == ["ben", "1", "0", "0", *[""] * 9]
 
 
 def test_an_unknown_project_leaves_the_former_file(stored: Settings, tmp_path: Path) -> None:

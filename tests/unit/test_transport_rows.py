@@ -53,7 +53,24 @@ def test_rows_of_kept_partitions_stay(store: Store) -> None:
     assert (store.get(0, b"a") is None) == (store.offset(0) is None)
 
 
+def test_the_keys_of_a_prefix_are_found_and_no_others(store: Store) -> None:
+    keys = [b"p/a", b"p/b", b"p%2Fx/a", b"pp/a", b"o/z", b"zz"]
+    store.write(0, {key: encoded({"n": 1}) for key in keys}, 7)
+    store.write(1, {b"p/elsewhere": encoded({"n": 1})}, 1)
+    assert sorted(store.scan(0, b"p/")) == [b"p/a", b"p/b"]
+    assert store.scan(2, b"p/") == []
+
+
 # Overlay
+
+
+def test_keys_are_found_before_the_commit_too_each_once(store: Store) -> None:
+    overlay = Overlay(store)
+    for keys in ([b"p/b"], [b"p/c", b"p/b"]):
+        overlay.put(0, encode_rows({key: {"n": 1} for key in keys}))
+        overlay.seal()
+    overlay.put(0, encode_rows({b"p/a": {"n": 1}, b"q/a": {"n": 1}}))
+    assert PartitionRows(overlay, 0).scan(b"p/") == [b"p/a", b"p/b", b"p/c"]
 
 
 def test_rows_reach_the_store_only_after_the_commit(store: Store) -> None:
