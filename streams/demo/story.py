@@ -47,7 +47,7 @@ def running_stack(home: Path, console: Console) -> Iterator[Settings]:
     try:
         with console.status("starting Kafka, ClickHouse and the workers (the first time downloads 45 MB of jars)"):
             _wait_until_up(up, home, log)
-        console.print(f"Kafka, ClickHouse, the items worker and the sink run after {time.monotonic() - started:.1f} s")
+        console.print(f"Kafka, ClickHouse and the workers run after {time.monotonic() - started:.1f} s")
         yield Settings.load(home)
     finally:
         with console.status("stopping everything"):

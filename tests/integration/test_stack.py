@@ -213,7 +213,11 @@ def test_the_command_line_starts_the_real_workers_shows_them_and_stops_them(
         assert {row["name"]: row["state"] for row in report["processes"]} == dict.fromkeys(
             ("items-0", "items-1", "quality", "sink"), "running"
         )
-        assert {(entry["group"], entry["records"]) for entry in report["lag"]} == {("items", 0), ("sink", 0)}
+        assert {(entry["group"], entry["records"]) for entry in report["lag"]} == {
+            ("items", 0),
+            ("quality", 0),
+            ("sink", 0),
+        }
         assert (report["dead_letters"], report["problem"]) == (0, None)
         assert "clickhouse" not in report["connections"]  # the writer's password is nobody's business
         assert "items is 0 records behind" in labelloop("status", "--data", str(tmp_path), added=outside).stdout
