@@ -3,10 +3,10 @@ PY := .venv/bin/python
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench chaos clean lock
+.PHONY: help demo up test check bench bench-quality chaos clean lock
 
 help:  ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .venv/ready: requirements.lock pyproject.toml
 	python3 -m venv .venv
@@ -33,12 +33,18 @@ check: .venv/ready  ## Lint, types, layers, schema compatibility
 bench: .venv/ready  ## Throughput beside plain Kafka and stock Faust; writes bench/results/items.json
 	$(PY) -m bench.items
 
+bench-quality: .venv/ready  ## Truth and review order beside the best libraries; writes bench/results/quality.json
+	$(PY) -m bench.quality
+
 chaos: .venv/ready  ## The slow crash tests
 	$(BIN)/pytest -m slow
 
 clean:  ## Remove the environment, the local stack's data and caches
-	rm -rf .venv .labelloop .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/results
+	rm -rf .venv .labelloop .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/results \
+		bench/.peers
 
 lock:  ## Pin all requirements with hashes (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 		--extra dev pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+		--no-deps bench/quality/peers.in --output-file bench/quality/peers.lock

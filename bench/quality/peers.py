@@ -1,0 +1,106 @@
+"""The libraries' own environment, and what they answer."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.quality.data import DataSet
+from streams.errors import LabelloopError
+from streams.quality.labels import Floats, Ints
+
+HERE = Path(__file__).parent
+ENVIRONMENT = HERE.parent / ".peers"
+REGULARISATION = {"labelme": 0.01, "sentiment_polarity": 1.0}
+"""C of the logistic regression by data set."""
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Peers:
+    """What the libraries say of one data set.
+
+    Args:
+        labels: Answers by method: majority, one-coin, GLAD, DS and, with a model, CROWDLAB; each of shape (N,).
+        posteriors: Probabilities by method, but for the majority, each of shape (N, K).
+        crowdlab: CROWDLAB's posterior by the consensus shown, `majority` or `DS`, each of shape (N, K).
+        active: ActiveLab's score, low for items that need another look, shape (N,).
+        predicted: The model's out-of-fold probabilities, shape (N, K); None: there is no model.
+        seconds: Time taken by method.
+    """
+
+    labels: dict[str, Ints]
+    posteriors: dict[str, Floats]
+    crowdlab: dict[str, Floats]
+    active: Floats | None
+    predicted: Floats | None
+    seconds: dict[str, float]
+
+
+def environment() -> Path:
+    """Return the Python of the libraries' environment, which is made when it is not there or its lock has changed.
+
+    Raises:
+        LabelloopError: it cannot be made.
+    """
+    lock = HERE / "peers.lock"
+    made, digest = ENVIRONMENT / "lock.sha256", hashlib.sha256(lock.read_bytes()).hexdigest()
+    python = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if made.is_file() and made.read_text() == digest:
+        return python
+    shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+    venv.create(ENVIRONMENT, with_pip=True)
+    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--requirement", str(lock)]
+    _run([str(python), "-m", "pip", "install", *options])
+    made.write_text(digest)
+    return python
+
+
+def ask(data: DataSet) -> Peers:
+    """Return the libraries' answers.
+
+    Raises:
+        LabelloopError: they end with an error.
+    """
+    python, model = environment(), data.features()
+    if model is not None:
+        model["strength"] = REGULARISATION[data.name]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        given = {"item": data.item, "annotator": data.annotator, "label": data.label, "majority": data.majority()}
+        np.savez(folder / "labels.npz", allow_pickle=False, **given)
+        (folder / "task.json").write_text(json.dumps({"classes": len(data.classes), "model": model}))
+        _run([str(python), "-W", "ignore", str(HERE / "libraries.py"), name])
+        seconds = json.loads((folder / "seconds.json").read_text())
+        with np.load(folder / "answers.npz") as answers:
+            arrays: dict[str, NDArray[Any]] = dict(answers.items())
+    return Peers(
+        _named(arrays, "label "),
+        _named(arrays, "posterior "),
+        _named(arrays, "CROWDLAB of "),
+        arrays.get("ActiveLab"),
+        arrays.get("predicted"),
+        seconds,
+    )
+
+
+def _named(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _run(command: list[str]) -> None:
+    try:
+        subprocess.run(command, env=os.environ | _ONE_THREAD, check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        told = "\n".join(str(error.stderr).splitlines()[-15:])
+        raise LabelloopError(f"{' '.join(command)} ended with {error.returncode}:\n{told}") from error
