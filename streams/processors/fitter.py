@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection
 
 from streams import codec
-from streams.errors import Poison
+from streams.errors import NotNow, Poison
 from streams.keys import make_key
 from streams.processors.fits import proposals
 from streams.processors.refits import Schedule
@@ -21,6 +21,7 @@ from streams.projects import Projects
 from streams.quality.project import Project
 from streams.settings import Settings
 from streams.transport.broadcast import Broadcast
+from streams.transport.guards import leave
 from streams.transport.plain import Follower, Publisher
 
 _WAIT_S = 0.1
@@ -50,12 +51,11 @@ class Fitter:
         self._follower = Follower(settings.kafka, [self._judgements], [self._settles])
         self._publisher = Publisher(settings.kafka)
         self._settings = Projects()
-        self._changes, self._changed = 0, set[str]()
+        self._changed = set[str]()
         self._broadcast = Broadcast(settings.kafka, settings.topic("projects"), self._learn)
         self._projects: dict[str, _Fitted] = {}
 
     def _learn(self, value: bytes | None, log_time: int) -> None:
-        self._changes += 1
         self._settings.learn(value, log_time)
         try:
             self._changed.add(codec.decode(value)[1]["project"])
@@ -114,8 +114,8 @@ class Fitter:
     def _fit(self, project: _Fitted, request: str | None) -> None:
         began = time.monotonic()
         view = self._settings.latest(project.name)
-        # rising, and another one for whatever can make another fit
-        refit = self._follower.position(self._judgements, project.partition) + self._changes
+        # another number for whatever can make another fit; the logs' own offsets, so that no restart makes it smaller
+        refit = self._follower.position(self._judgements, project.partition) + self._broadcast.position
         try:
             truth = project.labels.fit(view.classes or ())
             records = [
@@ -146,7 +146,10 @@ def main() -> None:
     while True:
         while not owned.empty():
             fitter.own(owned.get())
-        fitter.step()
+        try:
+            fitter.step()
+        except NotNow as error:
+            leave(f"the fitter cannot go on: {error}")
 
 
 if __name__ == "__main__":

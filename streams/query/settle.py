@@ -27,17 +27,25 @@ def settle(settings: Settings, project: str, timeout_s: float, tell: Callable[[i
     Raises:
         LabelloopError: that took longer; the text says what is missing.
     """
-    limit = time.monotonic() + timeout_s
+    limit, answered = time.monotonic() + timeout_s, False
     wait(settings, timeout_s, tell)  # the refit is to see everything
-    try:
-        _ask(settings, project, limit, timeout_s)
-    except NotNow as error:
-        raise LabelloopError(f"project {project!r} is not settled: {error}") from error
+    trouble = "see whether a quality worker runs (`labelloop status`) and what its log says"
+    while not answered and time.monotonic() < limit:
+        try:
+            answered = _ask(settings, project, limit)
+        except NotNow as error:  # a broker that is being started again is waited for
+            trouble = str(error)
+    if not answered:
+        raise LabelloopError(f"project {project!r} was not refitted within {timeout_s:g} s: {trouble}")
     wait(settings, max(0.0, limit - time.monotonic()), tell)
 
 
-def _ask(settings: Settings, project: str, limit: float, timeout_s: float) -> None:
-    """Ask for a refit and wait until the order to score the items again is out."""
+def _ask(settings: Settings, project: str, limit: float) -> bool:
+    """Ask for a refit and return whether the order to score the items again came out in time.
+
+    Raises:
+        NotNow: the broker does not answer, or a client lost its way.
+    """
     topic, partition = settings.topic("rescores"), project_partition(project, settings.partitions)
     answers = Follower(settings.kafka, [], [topic])
     answers.assign([(topic, partition)])
@@ -52,8 +60,5 @@ def _ask(settings: Settings, project: str, limit: float, timeout_s: float) -> No
             asked_at = time.monotonic()
         for _, _, answer in answers.read(0.05):
             if codec.decode(answer)[1]["request"] == request:
-                return
-    raise LabelloopError(
-        f"project {project!r} was not refitted within {timeout_s:g} s: see whether a quality worker runs "
-        "(`labelloop status`) and what its log says, or start one with `labelloop worker quality`"
-    )
+                return True
+    return False

@@ -47,6 +47,11 @@ class Broadcast:
         )
         self._consumer.assign([self._partition])
 
+    @property
+    def position(self) -> int:
+        """The offset after the last record that was applied; compaction does not change it."""
+        return self._position
+
     def read_until(self, log_time: int) -> None:
         """Apply every record of the topic that the log got up to `log_time`, ms.
 

@@ -1,6 +1,7 @@
 """What a worker reads and writes beside Faust: whole partitions without a group, and records without a transaction."""
 
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -9,6 +10,13 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from streams.errors import NotNow
 
 _LIMIT_S = 10.0
+
+_STALL_S = 20.0
+"""How long a partition may stand still short of its end: a client that lost its way after a broker's death says nothing
+of it."""
+
+_TURN_S = 1.0
+"""How long one turn of reading lasts at most, however fast records come."""
 
 _log = logging.getLogger("labelloop.kafka")
 _log.addHandler(logging.NullHandler())  # what uses it says itself that a broker is away, in one line
@@ -34,6 +42,8 @@ class Follower:
     def __init__(self, servers: str, whole: Iterable[str], news: Iterable[str] = ()) -> None:
         self._starts = {**dict.fromkeys(whole, OFFSET_BEGINNING), **dict.fromkeys(news, OFFSET_END)}
         self._positions: dict[tuple[str, int], int] = {}
+        self._seen: dict[tuple[str, int], int] = {}  # positions at the last look for partitions that stand still
+        self._look_at = 0.0
         self._consumer = Consumer(
             {
                 "bootstrap.servers": servers,
@@ -50,11 +60,20 @@ class Follower:
     def assign(self, partitions: Iterable[tuple[str, int]]) -> None:
         """Read these partitions (topic and number) and no others, from their starts."""
         wanted = {*partitions}
-        self._positions = {}
+        self._positions, self._seen = {}, dict.fromkeys(wanted, -1)
+        self._look_at = time.monotonic() + _STALL_S
         self._consumer.assign([TopicPartition(topic, number, self._starts[topic]) for topic, number in wanted])
 
     def read(self, seconds: float) -> Iterator[Read]:
-        """Yield what is there after so many seconds."""
+        """Yield what is there after so many seconds.
+
+        Raises:
+            NotNow: the broker does not answer, or a partition stands still although there is more to read.
+        """
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look()
+            self._look_at = now + _STALL_S
         while messages := self._consumer.consume(2000, timeout=seconds):
             seconds = 0.0
             for message in messages:
@@ -64,9 +83,19 @@ class Follower:
                     yield Read(*at, message.value())
                 elif failure.code() == KafkaError._PARTITION_EOF:
                     self._positions[at] = max(self._positions.get(at, 0), message.offset() or 0)
+            if time.monotonic() >= now + _TURN_S:
+                return
+
+    def _look(self) -> None:
+        """Compare where each partition is with where it was at the last look."""
+        for (topic, partition), before in self._seen.items():
+            position = self.position(topic, partition)
+            if position == before and position < self.end(topic, partition):
+                raise NotNow(f"{topic}-{partition} stands still at offset {position}")
+            self._seen[topic, partition] = position
 
     def position(self, topic: str, partition: int) -> int:
-        """Return the offset up to which a partition is read; markers at its end are not always counted."""
+        """Return the offset up to which a partition is read, 0 before anything is known."""
         return self._positions.get((topic, partition), 0)
 
     def knows(self, topic: str, partition: int) -> bool:
