@@ -1,7 +1,6 @@
 """Publishes facts: typed calls, checked before they are sent, with ids that make sending twice harmless."""
 
 import inspect
-import logging
 import threading
 from collections.abc import Callable
 from functools import wraps
@@ -12,6 +11,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from streams import codec
+from streams.client_log import CLIENT_LOG
 from streams.clock import Clock, SystemClock
 from streams.errors import LabelloopError
 from streams.producers import facts
@@ -28,9 +28,6 @@ _FULL_QUEUE_WAIT_S = 0.5
 _MANY_FAILED = 1000
 _EARLIEST_MS = 100_000_000_000  # 1973; what lies before is seconds
 _ABANDON_LIMIT_S = 10.0  # how long an exception in the `with` block waits for what was sent before it
-
-_log = logging.getLogger("labelloop.producer")
-_log.addHandler(logging.NullHandler())
 
 
 class DeliveryError(LabelloopError):
@@ -116,7 +113,7 @@ class Producer:
                 "delivery.report.only.error": True,
                 "on_delivery": self._on_delivery,
             },
-            logger=_log,
+            logger=CLIENT_LOG,
         )
 
     label = _sends(facts.label)

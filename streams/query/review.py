@@ -1,7 +1,6 @@
 """The reviewer's side: take the next most useful item, and correct, confirm or give it back."""
 
 import getpass
-import logging
 import os
 import time
 from collections.abc import Collection, Iterator
@@ -12,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams import codec
 from streams.catalogue import TIERS
+from streams.client_log import CLIENT_LOG
 from streams.clock import Clock, SystemClock
 from streams.errors import LabelloopError
 from streams.events import Value, choice
@@ -23,9 +23,6 @@ CLAIM_LIMIT_S = 15.0
 """How long to wait until the log has decided a claim."""
 
 _READ_LIMIT_S = 30.0
-
-_log = logging.getLogger("labelloop.kafka")
-_log.addHandler(logging.NullHandler())  # a command that finds no broker says so itself, in one line
 
 
 class ReviewQueue:
@@ -233,7 +230,7 @@ def _reader(settings: Settings) -> Consumer:
             "fetch.wait.max.ms": 20,
             "allow.auto.create.topics": False,
         },
-        logger=_log,
+        logger=CLIENT_LOG,
     )
 
 

@@ -20,6 +20,7 @@ from types import FrameType
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams import metrics
+from streams.client_log import CLIENT_LOG
 from streams.errors import LabelloopError, NotNow, Poison
 from streams.settings import Settings
 from streams.sinks import checks
@@ -105,7 +106,8 @@ class Sink:
                 "fetch.wait.max.ms": 50,
                 "queued.max.messages.kbytes": 65_536,
                 "allow.auto.create.topics": False,
-            }
+            },
+            logger=CLIENT_LOG,
         )
         self._letters = Letters(settings)
 

@@ -4,18 +4,15 @@ What a fact may do is judged by its project's history as of the fact's log time.
 broadcast topic is read up to its present end: whatever has an earlier log time than the batch is there by then.
 """
 
-import logging
 import time
 from collections.abc import Callable
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from streams.client_log import CLIENT_LOG
 from streams.errors import NotNow
 
 _TIMEOUT_S = 8.0
-
-_log = logging.getLogger("labelloop.kafka")
-_log.addHandler(logging.NullHandler())  # a command that finds no broker says so itself, in one line
 
 
 class Broadcast:
@@ -43,7 +40,7 @@ class Broadcast:
                 "fetch.wait.max.ms": 10,
                 "allow.auto.create.topics": False,
             },
-            logger=_log,
+            logger=CLIENT_LOG,
         )
         self._consumer.assign([self._partition])
 

@@ -1,12 +1,12 @@
 """What a worker reads and writes beside Faust: whole partitions without a group, and records without a transaction."""
 
-import logging
 import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from streams.client_log import CLIENT_LOG
 from streams.errors import NotNow
 
 _LIMIT_S = 10.0
@@ -17,9 +17,6 @@ of it."""
 
 _TURN_S = 1.0
 """How long one turn of reading lasts at most, however fast records come."""
-
-_log = logging.getLogger("labelloop.kafka")
-_log.addHandler(logging.NullHandler())  # what uses it says itself that a broker is away, in one line
 
 
 class Read(NamedTuple):
@@ -54,7 +51,7 @@ class Follower:
                 "fetch.wait.max.ms": 50,
                 "allow.auto.create.topics": False,
             },
-            logger=_log,
+            logger=CLIENT_LOG,
         )
 
     def assign(self, partitions: Iterable[tuple[str, int]]) -> None:
@@ -132,7 +129,7 @@ class Publisher:
                 "message.max.bytes": 4 * 1024 * 1024,
                 "partitioner": "murmur2_random",
             },
-            logger=_log,
+            logger=CLIENT_LOG,
         )
 
     def send(self, topic: str, records: Iterable[tuple[bytes, bytes]], partition: int = -1) -> None:

@@ -18,6 +18,7 @@ from faust.transport import base
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from streams.client_log import CLIENT_LOG
 from streams.transport.base import BatchApp
 from streams.transport.guards import leave
 from streams.transport.positions import Partition
@@ -97,7 +98,8 @@ class Producer(base.Producer):
                 "batch.num.messages": 10_000,
                 "queue.buffering.max.messages": 500_000,
                 "queue.buffering.max.kbytes": 262_144,
-            }
+            },
+            logger=CLIENT_LOG,
         )
 
     def _init_transactions(self) -> None:

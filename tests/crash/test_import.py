@@ -66,6 +66,13 @@ class Stack:
         os.kill(status.pid, signal.SIGKILL)
         wait_until(lambda: self._status(name).restarts > status.restarts, f"the restart of {name}")
 
+    def tell(self) -> None:
+        """Print what its processes said last: what a failed test shows of them."""
+        for status in state.read_statuses(self.home):
+            print(status)
+            log = (self.home / "logs" / f"{status.name}.log").read_text(errors="replace").splitlines()
+            print("\n".join(line for line in log if " aiokafka" not in line and "%3|" not in line)[-4000:])
+
     def stop(self) -> None:
         """Stop it in order."""
         child.stop(self._process, 60)
@@ -159,6 +166,9 @@ def run(servers: Stack, name: str) -> Iterator[Run]:
     try:
         made.workers.wait()
         yield made
+    except BaseException:
+        made.workers.tell()
+        raise
     finally:
         made.workers.stop()
 

@@ -1,0 +1,36 @@
+"""What the Kafka client library says, without its repetitions: it tells of every attempt to reach a broker."""
+
+import logging
+import time
+from collections.abc import Callable
+
+_SILENCE_S = 30.0
+
+
+class Seldom(logging.Filter):
+    """Lets a client say the same kind of thing once in so many seconds.
+
+    Args:
+        monotonic: Seconds of a clock that never goes back.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+        self._last: dict[object, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether this is news; the client gives kind, its own name, and the text."""
+        said = record.args[:2] if isinstance(record.args, tuple) else record.msg
+        now = self._monotonic()
+        if now < self._last.get(said, float("-inf")) + _SILENCE_S:
+            return False
+        self._last = {one: at for one, at in self._last.items() if now < at + _SILENCE_S} | {said: now}
+        return True
+
+
+CLIENT_LOG = logging.getLogger("labelloop.kafka")
+"""The logger of every client."""
+
+CLIENT_LOG.addHandler(logging.NullHandler())  # a command that finds no broker says so itself, in one line
+CLIENT_LOG.addFilter(Seldom())
