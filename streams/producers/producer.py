@@ -11,7 +11,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from streams import codec
-from streams.client_log import CLIENT_LOG
+from streams.clients import CLIENT_LOG, STEADFAST
 from streams.clock import Clock, SystemClock
 from streams.errors import LabelloopError
 from streams.producers import facts
@@ -101,6 +101,7 @@ class Producer:
         self._partitions: dict[str, int] = {}
         self._rd = confluent_kafka.Producer(
             {
+                **STEADFAST,
                 "bootstrap.servers": self._settings.kafka,
                 "client.id": f"labelloop-{source}",
                 "enable.idempotence": True,

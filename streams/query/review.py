@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams import codec
 from streams.catalogue import TIERS
-from streams.client_log import CLIENT_LOG
+from streams.clients import CLIENT_LOG, STEADFAST
 from streams.clock import Clock, SystemClock
 from streams.errors import LabelloopError
 from streams.events import Value, choice
@@ -222,6 +222,7 @@ class ReviewQueue:
 def _reader(settings: Settings) -> Consumer:
     return Consumer(
         {
+            **STEADFAST,
             "bootstrap.servers": settings.kafka,
             "group.id": settings.topic("review-reader"),  # asked for by the client; no group is joined
             "enable.auto.commit": False,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from confluent_kafka.admin import AdminClient
 
+from streams.clients import STEADFAST
 from streams.errors import LabelloopError
 from streams.query.lag import SOURCES, Lag, end_offsets, lag
 from streams.settings import Settings
@@ -28,7 +29,7 @@ def wait(settings: Settings, timeout_s: float, tell: Callable[[int], None] = lam
         LabelloopError: somebody still lags after `timeout_s` seconds; the text says who.
     """
     limit = time.monotonic() + timeout_s
-    admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
+    admin = AdminClient({**STEADFAST, "bootstrap.servers": settings.kafka, "log_level": 0})
     topics = {topic for sources in SOURCES.values() for topic in sources}
     trouble = "no round could be made in the time given"
     while True:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams import metrics
-from streams.client_log import CLIENT_LOG
+from streams.clients import CLIENT_LOG, STEADFAST
 from streams.dead_letters import DeadLetter
 from streams.settings import Settings
 from streams.sinks.rows import CONSUMER
@@ -26,7 +26,12 @@ class Letters:
         self._topic = settings.topic("dead-letters")
         self._failed: list[KafkaError] = []
         self._producer = Producer(
-            {"bootstrap.servers": settings.kafka, "enable.idempotence": True, "message.max.bytes": 4 * 1024 * 1024},
+            {
+                **STEADFAST,
+                "bootstrap.servers": settings.kafka,
+                "enable.idempotence": True,
+                "message.max.bytes": 4 * 1024 * 1024,
+            },
             logger=CLIENT_LOG,
         )
 

@@ -20,7 +20,7 @@ from types import FrameType
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams import metrics
-from streams.client_log import CLIENT_LOG
+from streams.clients import CLIENT_LOG, STEADFAST
 from streams.errors import LabelloopError, NotNow, Poison
 from streams.settings import Settings
 from streams.sinks import checks
@@ -96,6 +96,7 @@ class Sink:
         self._generation = 0
         self._consumer = Consumer(
             {
+                **STEADFAST,
                 "bootstrap.servers": settings.kafka,
                 "group.id": settings.topic("sink"),
                 "enable.auto.commit": False,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from streams.client_log import CLIENT_LOG
+from streams.clients import CLIENT_LOG, STEADFAST
 from streams.errors import NotNow
 
 _TIMEOUT_S = 8.0
@@ -32,6 +32,7 @@ class Broadcast:
         self._caught_up = False
         self._consumer = Consumer(
             {
+                **STEADFAST,
                 "bootstrap.servers": servers,
                 "group.id": "broadcast",  # asked for by the client; nothing is committed and no group is joined
                 "enable.auto.commit": False,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from streams.client_log import CLIENT_LOG
+from streams.clients import CLIENT_LOG, STEADFAST
 from streams.errors import NotNow
 
 _LIMIT_S = 10.0
@@ -43,6 +43,7 @@ class Follower:
         self._look_at = 0.0
         self._consumer = Consumer(
             {
+                **STEADFAST,
                 "bootstrap.servers": servers,
                 "group.id": "follower",  # asked for by the client; nothing is committed and no group is joined
                 "enable.auto.commit": False,
@@ -122,6 +123,7 @@ class Publisher:
         self._failed: KafkaError | None = None
         self._producer = Producer(
             {
+                **STEADFAST,
                 "bootstrap.servers": servers,
                 "enable.idempotence": True,
                 "compression.type": "lz4",

@@ -18,7 +18,7 @@ from faust.transport import base
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.client_log import CLIENT_LOG
+from streams.clients import CLIENT_LOG, STEADFAST
 from streams.transport.base import BatchApp
 from streams.transport.guards import leave
 from streams.transport.positions import Partition
@@ -86,6 +86,7 @@ class Producer(base.Producer):
     def _connect(self) -> Any:
         return confluent_kafka.Producer(
             {
+                **STEADFAST,
                 "bootstrap.servers": servers(self.transport),
                 "client.id": self.app.conf.broker_client_id,
                 "transactional.id": cast(BatchApp, self.app).transactional_id,

@@ -2,7 +2,7 @@
 
 import logging
 
-from streams.client_log import Seldom
+from streams.clients import Seldom
 
 
 def _record(kind: str, client: str, text: str) -> logging.LogRecord:

@@ -1,10 +1,18 @@
-"""What the Kafka client library says, without its repetitions: it tells of every attempt to reach a broker."""
+"""What all Kafka clients have in common: how they take the death of a broker, and what they say of it."""
 
 import logging
 import time
 from collections.abc import Callable
 
 _SILENCE_S = 30.0
+
+STEADFAST = {"metadata.recovery.strategy": "none"}
+"""Configuration of every client that outlives a broker.
+
+By default a client forgets all brokers when none answers, and begins again from its bootstrap servers. What waited for
+a forgotten one may then wait for ever: the commit of a transaction for its group coordinator
+(github.com/confluentinc/librdkafka/issues/5511), a consumer for its leader. A broker comes back under its address.
+"""
 
 
 class Seldom(logging.Filter):
