@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from streams import metrics
 from streams.embedded.ports import LOCALHOST
 from streams.errors import LabelloopError
-from streams.query.lag import lag
+from streams.query.lag import LagReader
 from streams.settings import Settings
 
 
@@ -18,7 +18,7 @@ class _Lag(Collector):
     """Asks for the lag when somebody reads the page, so that it is never old and costs nothing unread."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._reader = LagReader(settings)
 
     def describe(self) -> Iterable[Metric]:
         return metrics.LAG.describe()
@@ -26,7 +26,7 @@ class _Lag(Collector):
     def collect(self) -> Iterable[Metric]:
         metrics.LAG.clear()
         try:
-            for entry in lag(self._settings):
+            for entry in self._reader.lag():
                 metrics.LAG.labels(entry.group, entry.topic).set(entry.records)
         except LabelloopError:
             pass  # no number is better than an old one while the broker is away; PROCESS_UP tells that it is

@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from streams.catalogue import ITEM_FACTS, TOPICS
+from streams.clients import STEADFAST
 from streams.errors import LabelloopError
 from streams.settings import Settings
 from streams.sinks.tables import TABLES
@@ -33,80 +34,101 @@ class Lag:
     records: int
 
 
-def lag(settings: Settings, admin: AdminClient | None = None) -> list[Lag]:
-    """Return the lag of every group in each of its topics, also where it never committed anything.
+class LagReader:
+    """Asks Kafka how far log and groups are; what it is connected by is kept between two questions.
 
     Args:
         settings: Where Kafka is.
-        admin: A client to use, else one is made.
-
-    Raises:
-        LabelloopError: Kafka does not answer, or the topics were never made.
     """
-    admin = admin or AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
-    ends = end_offsets(settings, {topic for sources in SOURCES.values() for topic in sources}, admin)
-    found = []
-    for group, sources in SOURCES.items():
-        passed = _committed(settings, group, [key for key in ends if key[0] in sources])
-        for topic in sources:
-            behind = (max(0, end - passed[key]) for key, end in ends.items() if key[0] == topic)
-            found.append(Lag(group, topic, sum(behind)))
-    return found
 
-
-def end_offsets(
-    settings: Settings, topics: Iterable[str], admin: AdminClient | None = None
-) -> dict[tuple[str, int], int]:
-    """Return the offset after the last record of each partition, open transactions included.
-
-    Args:
-        settings: Where Kafka is.
-        topics: Topics without the prefix.
-        admin: A client to use, else one is made.
-
-    Raises:
-        LabelloopError: Kafka does not answer, or a topic was never made.
-    """
-    admin = admin or AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
-    wanted = {
-        TopicPartition(settings.topic(topic), partition): (topic, partition)
-        for topic in topics
-        for partition in range(TOPICS[topic].partitions or settings.partitions)
-    }
-    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    futures = admin.list_offsets(dict.fromkeys(wanted, latest), request_timeout=_LIMIT_S)
-    wait(futures.values())  # a client that is dropped with answers outstanding can crash the process
-    try:
-        return {wanted[partition]: future.result().offset for partition, future in futures.items()}
-    except KafkaException as error:
-        raise _unanswered(settings, error) from error
-
-
-def _committed(settings: Settings, group: str, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
-    """Return what a group has committed in each partition, 0 where nothing.
-
-    Asked as a consumer that joins nothing: `AdminClient.list_consumer_group_offsets` of librdkafka 2.16 ends the
-    process with a segmentation fault while the broker loads the group (librdkafka issue 5040).
-    """
-    consumer = Consumer(
-        {
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: dict[str, str | int | float | bool] = {
+            **STEADFAST,
             "bootstrap.servers": settings.kafka,
-            "group.id": settings.topic(group),
-            "isolation.level": "read_uncommitted",  # an open transaction is not waited for: its offsets do not count
             "log_level": 0,
         }
-    )
-    try:
-        asked = [TopicPartition(settings.topic(topic), partition) for topic, partition in partitions]
-        answer = consumer.committed(asked, timeout=_LIMIT_S)
-        if failed := next((position.error for position in answer if position.error), None):
-            raise KafkaException(failed)
-    except KafkaException as error:
-        raise _unanswered(settings, error) from error
-    finally:
-        consumer.close()
-    return {key: max(0, position.offset) for key, position in zip(partitions, answer, strict=True)}
+        self._admin = AdminClient(self._client)
+        self._connected = False
+        self._groups: dict[str, Consumer] = {}
+
+    def __enter__(self) -> "LagReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for consumer in self._groups.values():
+            consumer.close()
+
+    def lag(self) -> list[Lag]:
+        """Return the lag of every group in each of its topics, also where it never committed anything.
+
+        Raises:
+            LabelloopError: Kafka does not answer, or the topics were never made.
+        """
+        ends = self.end_offsets({topic for sources in SOURCES.values() for topic in sources})
+        found = []
+        for group, sources in SOURCES.items():
+            passed = self._committed(group, [key for key in ends if key[0] in sources])
+            for topic in sources:
+                behind = (max(0, end - passed[key]) for key, end in ends.items() if key[0] == topic)
+                found.append(Lag(group, topic, sum(behind)))
+        return found
+
+    def end_offsets(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+        """Return the offset after the last record of each partition, open transactions included.
+
+        Args:
+            topics: Topics without the prefix.
+
+        Raises:
+            LabelloopError: Kafka does not answer, or a topic was never made.
+        """
+        wanted = {
+            TopicPartition(self._settings.topic(topic), partition): (topic, partition)
+            for topic in topics
+            for partition in range(TOPICS[topic].partitions or self._settings.partitions)
+        }
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        try:
+            if not self._connected:  # a client that has no connection yet may answer the other question 3 s late
+                self._admin.list_topics(timeout=_LIMIT_S)
+                self._connected = True
+            futures = self._admin.list_offsets(dict.fromkeys(wanted, latest), request_timeout=_LIMIT_S)
+            wait(futures.values())  # a client that is dropped with answers outstanding can crash the process
+            return {wanted[partition]: future.result().offset for partition, future in futures.items()}
+        except KafkaException as error:
+            raise self._unanswered(error) from error
+
+    def _committed(self, group: str, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return what a group has committed in each partition, 0 where nothing.
+
+        Asked as a consumer that joins nothing: `AdminClient.list_consumer_group_offsets` of librdkafka 2.16 ends the
+        process with a segmentation fault while the broker loads the group (librdkafka issue 5040).
+        """
+        if group not in self._groups:
+            # read_uncommitted: an open transaction is not waited for; its offsets do not count
+            asking = {"group.id": self._settings.topic(group), "isolation.level": "read_uncommitted"}
+            self._groups[group] = Consumer({**self._client, **asking})
+        try:
+            asked = [TopicPartition(self._settings.topic(topic), partition) for topic, partition in partitions]
+            answer = self._groups[group].committed(asked, timeout=_LIMIT_S)
+            if failed := next((position.error for position in answer if position.error), None):
+                raise KafkaException(failed)
+        except KafkaException as error:
+            raise self._unanswered(error) from error
+        return {key: max(0, position.offset) for key, position in zip(partitions, answer, strict=True)}
+
+    def _unanswered(self, error: KafkaException) -> LabelloopError:
+        return LabelloopError(f"Kafka at {self._settings.kafka} does not tell offsets: {error.args[0].str()}")
 
 
-def _unanswered(settings: Settings, error: KafkaException) -> LabelloopError:
-    return LabelloopError(f"Kafka at {settings.kafka} does not tell offsets: {error.args[0].str()}")
+def lag(settings: Settings) -> list[Lag]:
+    """Return the lag of every group, asked once (`LagReader.lag`)."""
+    with LagReader(settings) as reader:
+        return reader.lag()
+
+
+def end_offsets(settings: Settings, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+    """Return the ends of topics, asked once (`LagReader.end_offsets`)."""
+    with LagReader(settings) as reader:
+        return reader.end_offsets(topics)

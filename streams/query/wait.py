@@ -3,11 +3,8 @@
 import time
 from collections.abc import Callable
 
-from confluent_kafka.admin import AdminClient
-
-from streams.clients import STEADFAST
 from streams.errors import LabelloopError
-from streams.query.lag import SOURCES, Lag, end_offsets, lag
+from streams.query.lag import SOURCES, Lag, LagReader
 from streams.settings import Settings
 
 _PAUSE_S = 0.1
@@ -29,24 +26,24 @@ def wait(settings: Settings, timeout_s: float, tell: Callable[[int], None] = lam
         LabelloopError: somebody still lags after `timeout_s` seconds; the text says who.
     """
     limit = time.monotonic() + timeout_s
-    admin = AdminClient({**STEADFAST, "bootstrap.servers": settings.kafka, "log_level": 0})
     topics = {topic for sources in SOURCES.values() for topic in sources}
     trouble = "no round could be made in the time given"
-    while True:
-        try:
-            before = end_offsets(settings, topics, admin)
-            behind = [entry for entry in lag(settings, admin) if entry.records]
-            still = end_offsets(settings, topics, admin) == before
-        except LabelloopError as error:  # a broker that is being started again is waited for
-            trouble = str(error)
-        else:
-            if still and not behind:
-                return
-            tell(sum(entry.records for entry in behind))
-            trouble = f"still to do: {_told(behind)}; see `labelloop status`" if behind else "records keep coming"
-        if time.monotonic() >= limit:
-            raise LabelloopError(f"not settled after {timeout_s:g} s, {trouble}")
-        time.sleep(_PAUSE_S)
+    with LagReader(settings) as reader:
+        while True:
+            try:
+                before = reader.end_offsets(topics)
+                behind = [entry for entry in reader.lag() if entry.records]
+                still = reader.end_offsets(topics) == before
+            except LabelloopError as error:  # a broker that is being started again is waited for
+                trouble = str(error)
+            else:
+                if still and not behind:
+                    return
+                tell(sum(entry.records for entry in behind))
+                trouble = f"still to do: {_told(behind)}; see `labelloop status`" if behind else "records keep coming"
+            if time.monotonic() >= limit:
+                raise LabelloopError(f"not settled after {timeout_s:g} s, {trouble}")
+            time.sleep(_PAUSE_S)
 
 
 def _told(behind: list[Lag]) -> str:

@@ -75,6 +75,7 @@ def log_ends(servers: str, partitions: Sequence[Partition]) -> dict[Partition, i
     if not partitions:
         return {}
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 5})  # must outlive its futures
+    admin.list_topics(timeout=10)  # a client that has no connection yet may answer the other question 3 s late
     futures = admin.list_offsets(
         {TopicPartition(*tp): OffsetSpec.latest() for tp in partitions},  # type: ignore[no-untyped-call]
         isolation_level=IsolationLevel.READ_UNCOMMITTED,
