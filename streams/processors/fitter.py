@@ -36,6 +36,7 @@ class _Fitted:
         self.name, self.partition = name, partition
         self.labels, self.schedule = Project(), Schedule()
         self.requests: list[tuple[str, int]] = []  # request, and the offset up to which the judgements must be read
+        self.settled = -1  # number of the last fit that somebody asked for
 
 
 class Fitter:
@@ -99,23 +100,29 @@ class Fitter:
             ]
             if ready:
                 project.requests = [one for one in project.requests if one[0] not in ready]
-                self._fit(project, ready[-1])
-                for request in ready[:-1]:
+                if project.settled != self._number(project):
+                    self._fit(project, ready.pop())
+                for request in ready:
                     self._answer(project, request)
             elif project.schedule.due(time.monotonic(), project.labels.changes, project.labels.n_labels):
                 self._fit(project, None)
 
     def _answer(self, project: _Fitted, request: str) -> None:
-        """Tell one of several who asked at once that the fit before is also theirs."""
+        """Tell one who asks again, or with others, that the fit before is also theirs."""
         record = {"project": project.name, "refit": 0, "all": False, "request": request}
         value = codec.encode("rescores", record)
         self._publisher.send(self._fits, [(make_key(project.name, request), value)], project.partition)
 
+    def _number(self, project: _Fitted) -> int:
+        """Return the number of a fit made now: another one for whatever can make another fit.
+
+        It is made of the logs' own offsets, so that no restart makes it smaller.
+        """
+        return self._follower.position(self._judgements, project.partition) + self._broadcast.position
+
     def _fit(self, project: _Fitted, request: str | None) -> None:
         began = time.monotonic()
-        view = self._settings.latest(project.name)
-        # another number for whatever can make another fit; the logs' own offsets, so that no restart makes it smaller
-        refit = self._follower.position(self._judgements, project.partition) + self._broadcast.position
+        view, refit = self._settings.latest(project.name), self._number(project)
         try:
             truth = project.labels.fit(view.classes or ())
             records = [
@@ -125,7 +132,9 @@ class Fitter:
         except Exception:
             # one project that cannot be fitted, by a bug, must not keep the others from it: its last fit stays
             log.exception("project %s cannot be fitted", project.name)
-            records = []
+            records, request = [], None
+        if request is not None:
+            project.settled = refit
         project.schedule.fitted(began, time.monotonic())
         self._publisher.send(self._fits, records, project.partition)
 

@@ -11,8 +11,9 @@ from streams.query.wait import wait
 from streams.settings import Settings
 from streams.transport.plain import Follower, Publisher
 
-_AGAIN_S = 5.0
-"""A request may meet a worker that is just being started again: it is made anew after this time."""
+_AGAIN_S = 1.0, 8.0
+"""A request may meet a worker that is just being started: it is made anew after so many seconds, then twice as many,
+and so on up to the second figure."""
 
 
 def settle(settings: Settings, project: str, timeout_s: float, tell: Callable[[int], None] = lambda _: None) -> None:
@@ -52,12 +53,12 @@ def _ask(settings: Settings, project: str, limit: float) -> bool:
     while not answers.knows(topic, partition) and time.monotonic() < limit:
         [*answers.read(0.05)]  # from now on
     request = f"{answers.end(topic, partition)}-{os.getpid()}"
-    publisher, asked_at = Publisher(settings.kafka), float("-inf")
+    publisher, ask_at, again = Publisher(settings.kafka), float("-inf"), _AGAIN_S[0]
     while time.monotonic() < limit:
-        if time.monotonic() >= asked_at + _AGAIN_S:
+        if time.monotonic() >= ask_at:
             value = codec.encode("settles", {"project": project, "request": request})
             publisher.send(settings.topic("settles"), [(make_key(project), value)], partition)
-            asked_at = time.monotonic()
+            ask_at, again = time.monotonic() + again, min(2 * again, _AGAIN_S[1])
         for _, _, answer in answers.read(0.05):
             if codec.decode(answer)[1]["request"] == request:
                 return True
