@@ -4,9 +4,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +108,13 @@ class Run:
         self.settings = replace(outside, home=home, prefix=name, clickhouse=database[0], analyst=database[1])
         self.servers, self.workers = servers, Stack(home, "workers", self.settings.environment())
 
-    def load(self, folder: Path, labels: int | None, disturb: Callable[["Run"], None]) -> Content:
-        """Import gold and the first `labels` labels, disturb half-way, and return what came of it."""
+    def load(self, folder: Path, labels: int | None, disturbances: Sequence[Callable[["Run"], None]] = ()) -> Content:
+        """Import gold and the first `labels` labels, disturb now and then, and return what came of it."""
         lines = (folder / "labels.jsonl").read_text().splitlines(keepends=True)[:labels]
         items = {json.loads(line)["item_id"] for line in lines}
         golden = (folder / "gold.jsonl").read_text().splitlines(keepends=True)
         files = {"labels": lines, "gold": [line for line in golden if json.loads(line)["item_id"] in items]}
+        due = {len(lines) * n // (len(disturbances) + 1): disturb for n, disturb in enumerate(disturbances, 1)}
         with Producer(self.settings) as producer:
             for kind, content in files.items():
                 sent = 0
@@ -120,14 +122,15 @@ class Run:
                 def send(fact: Any, kind: str = kind) -> None:
                     nonlocal sent
                     sent += 1
-                    if kind == "labels" and sent == len(lines) // 2:
-                        disturb(self)
+                    if kind == "labels" and sent in due:
+                        due.pop(sent)(self)
                     producer.send(fact)
 
                 file = self.settings.home / f"{kind}.jsonl"
                 file.write_text("".join(content))
                 summary = import_file(file, kind, PROJECT, send)
                 assert (summary.sent, summary.bad) == (len(content), 0)
+        assert not due
         settle(self.settings, PROJECT, 150)
         return self.content()
 
@@ -173,23 +176,19 @@ def run(servers: Stack, name: str) -> Iterator[Run]:
         made.workers.stop()
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(6000, id="part"), pytest.param(None, id="whole", marks=pytest.mark.slow)]
-)
-def labels(request: pytest.FixtureRequest) -> int | None:
-    """Return how many labels are imported, None for all."""
-    count: int | None = request.param
-    return count
-
-
 @pytest.fixture(scope="module")
-def undisturbed(servers: Stack, labels: int | None, data_dir: Callable[[str], Path]) -> Content:
-    """Return what an import gives when nothing happens."""
-    with run(servers, f"calm{labels or ''}") as calm:
-        content = calm.load(data_dir("sentiment_polarity"), labels, lambda _: None)
-    for view in VIEWS:
-        assert content[view], view
-    return content
+def undisturbed(servers: Stack, data_dir: Callable[[str], Path]) -> Callable[[int | None], Content]:
+    """Return what an import of so many labels (None: all) gives when nothing happens."""
+
+    @cache
+    def load(labels: int | None) -> Content:
+        with run(servers, f"calm{labels or ''}") as calm:
+            content = calm.load(data_dir("sentiment_polarity"), labels)
+        for view in VIEWS:
+            assert content[view], view
+        return content
+
+    return load
 
 
 def kill_worker(disturbed: Run) -> None:
@@ -217,16 +216,28 @@ def kill_quality(disturbed: Run) -> None:
     disturbed.workers.kill("quality")
 
 
-@pytest.mark.parametrize("disturb", [kill_worker, kill_quality, kill_sink, kill_broker, kill_clickhouse])
+DEATHS = (kill_worker, kill_quality, kill_sink, kill_broker, kill_clickhouse)
+
+
+@pytest.mark.parametrize(
+    ("labels", "disturbances"),
+    [
+        pytest.param(6000, DEATHS[:3], id="workers"),
+        pytest.param(6000, DEATHS[3:], id="servers"),
+        *(pytest.param(None, [death], id=death.__name__, marks=pytest.mark.slow) for death in DEATHS),
+    ],
+)
 def test_views_are_as_if_undisturbed(
-    disturb: Callable[[Run], None],
-    servers: Stack,
     labels: int | None,
-    undisturbed: Content,
+    disturbances: Sequence[Callable[[Run], None]],
+    request: pytest.FixtureRequest,
+    servers: Stack,
+    undisturbed: Callable[[int | None], Content],
     data_dir: Callable[[str], Path],
 ) -> None:
-    with run(servers, f"{disturb.__name__.replace('_', '')}{labels or ''}") as disturbed:
-        content = disturbed.load(data_dir("sentiment_polarity"), labels, disturb)
-    assert content.keys() == undisturbed.keys()
+    expected = undisturbed(labels)
+    with run(servers, "after" + request.node.callspec.id.replace("_", "")) as disturbed:
+        content = disturbed.load(data_dir("sentiment_polarity"), labels, disturbances)
+    assert content.keys() == expected.keys()
     for name, rows in content.items():
-        assert rows == undisturbed[name], name
+        assert rows == expected[name], name

@@ -53,7 +53,14 @@ def rows(home: Path, query: str) -> list[tuple[object, ...]]:
         writer.close()
 
 
-@pytest.mark.parametrize("name", REFERENCE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bluebird",
+        "labelme",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("zencrowd_us", "sentiment_polarity")),
+    ],
+)
 def test_import_gives_the_reference_accuracy_and_importing_again_changes_nothing(
     name: str, home: Path, data_dir: Callable[[str], Path]
 ) -> None:
