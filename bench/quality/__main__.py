@@ -95,7 +95,7 @@ def streamed(sets: Sequence[DataSet], ours: Posteriors, seeds: int, tell: Callab
 
 def piped(sets: Sequence[DataSet], peers: Mapping[str, Peers], console: Console) -> tuple[Quality, dict[str, Any]]:
     """Measure what comes out of a stack, and whether it depends on the order of arrival."""
-    outcomes = pipeline.run(sets, {name: found.predicted for name, found in peers.items()}, console)
+    outcomes, reviews = pipeline.run(sets, {name: found.predicted for name, found in peers.items()}, console)
     kinds = {data.name: ALONE if peers[data.name].predicted is None else WITH for data in sets}
     measured = quality(
         sets, peers, {name: {kinds[name]: found[pipeline.FIRST].posterior} for name, found in outcomes.items()}
@@ -108,6 +108,7 @@ def piped(sets: Sequence[DataSet], peers: Mapping[str, Peers], console: Console)
             "accuracy": {order: data.accuracy(one.consensus) for order, one in by_order.items()},
             "orders_differ": max(float(np.abs(one.posterior - first.posterior).max()) for one in by_order.values()),
             "p_wrong_differs": float(np.abs(first.p_wrong - (1 - _of(first.posterior, first.consensus))).max()),
+            "reviews": reviews[data.name],
             "seconds": {order: (round(one.imported_s, 1), round(one.settled_s, 1)) for order, one in by_order.items()},
         }
     return measured, told
@@ -134,7 +135,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10, help="streams of each order of arrival")
     parser.add_argument("--core-only", action="store_true", help="leave out the stack of Kafka and workers")
     asked = parser.parse_args()
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if sys.stdout.isatty() else 160)
     sets = [load(name) for name in NAMES]
     peers = {}
     for data in sets:
@@ -172,6 +173,7 @@ def main() -> None:
         tables.review_order(console, from_topics.cases)
         tables.calibration(console, from_topics.cases, from_topics.calibration)
         tables.pipeline(console, by_set)
+        tables.reviews(console, {name: one["reviews"] for name, one in by_set.items()})
         tables.goals(console, "Goals, as it comes out of the topics", from_topics.goals)
     console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
 

@@ -9,17 +9,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from rich.console import Console
 
 from bench.quality.core import arranged
 from bench.quality.data import DataSet, Row
+from bench.quality.reviews import KEPT, Curves, reviewed, static
 from streams.demo.story import running_stack
 from streams.errors import LabelloopError
 from streams.producers.producer import Producer
 from streams.quality.labels import Floats, Ints
+from streams.query.simulate import Policy
 from streams.query.wait import wait
 from streams.settings import Settings
 
@@ -59,8 +61,8 @@ def orders(data: DataSet) -> dict[str, list[Row]]:
 
 def run(
     sets: Sequence[DataSet], predicted: Mapping[str, Floats | None], console: Console
-) -> dict[str, dict[str, Outcome]]:
-    """Return the outcome by data set and order of arrival; each order is a project of its own.
+) -> tuple[dict[str, dict[str, Outcome]], Mapping[str, Curves]]:
+    """Return the outcome by data set and order of arrival, and what reviews find; each is a project of its own.
 
     Args:
         sets: The data sets.
@@ -71,6 +73,7 @@ def run(
         LabelloopError: a command fails, or the export is not what was asked for.
     """
     outcomes: dict[str, dict[str, Outcome]] = {}
+    reviews: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as name, running_stack(Path(name), console) as settings:
         for data in sets:
             outcomes[data.name] = {}
@@ -78,20 +81,20 @@ def run(
                 project = f"{data.name}-{number}"
                 outcomes[data.name][order] = _through(settings, project, data, rows, predicted[data.name])
                 console.print(f"{data.name}, {order}: {len(rows):,} labels")
-    return outcomes
+            first = outcomes[data.name][FIRST]
+            reviews[data.name] = {KEPT: static(data, first.consensus, first.p_wrong)}
+            for policy in get_args(Policy):
+                project = f"{data.name}-{policy}"
+                _publish(settings, project, data, orders(data)[FIRST], predicted[data.name])
+                reviews[data.name][policy] = reviewed(settings, project, data, policy)
+                console.print(f"{data.name}: reviewed, {policy}")
+    return outcomes, reviews
 
 
 def _through(settings: Settings, project: str, data: DataSet, rows: Sequence[Row], predicted: Floats | None) -> Outcome:
     """Send labels and predictions through the stack and return what comes out."""
     began = time.monotonic()
-    file = settings.home / f"{project}.csv"
-    with file.open("w", newline="") as out:
-        csv.writer(out).writerows([("item_id", "annotator_id", "label"), *rows])
-    _labelloop(settings, "import", "labels", str(file), "--project", project)
-    if predicted is not None:
-        with Producer(settings, source="bench") as producer:
-            for item, shares in data.named(predicted).items():
-                producer.prediction(project, item, MODEL, probabilities=shares, out_of_sample=True)
+    _publish(settings, project, data, rows, predicted)
     wait(settings, _WAIT_S)
     imported = time.monotonic()
     _labelloop(settings, "settle", "--project", project)
@@ -100,6 +103,18 @@ def _through(settings: Settings, project: str, data: DataSet, rows: Sequence[Row
     text = _labelloop(settings, "export", "items", "--project", project, "--format", "jsonl")
     found = {str(row["item_id"]): row for row in map(json.loads, text.splitlines())}
     return _outcome(data, found, imported - began, settled - imported)
+
+
+def _publish(settings: Settings, project: str, data: DataSet, rows: Sequence[Row], predicted: Floats | None) -> None:
+    """Import labels and publish the model's predictions."""
+    file = settings.home / f"{project}.csv"
+    with file.open("w", newline="") as out:
+        csv.writer(out).writerows([("item_id", "annotator_id", "label"), *rows])
+    _labelloop(settings, "import", "labels", str(file), "--project", project)
+    if predicted is not None:
+        with Producer(settings, source="bench") as producer:
+            for item, shares in data.named(predicted).items():
+                producer.prediction(project, item, MODEL, probabilities=shares, out_of_sample=True)
 
 
 def _outcome(data: DataSet, found: Mapping[str, Mapping[str, Any]], imported_s: float, settled_s: float) -> Outcome:

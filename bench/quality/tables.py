@@ -11,6 +11,7 @@ from bench.quality.data import DataSet
 from bench.quality.goals import Cases, Goal
 from bench.quality.measures import SHARES
 from bench.quality.order import SHOWN
+from bench.quality.reviews import Curves
 
 
 def consensus(console: Console, accuracy: Mapping[str, Mapping[str, float]], sets: Sequence[DataSet]) -> None:
@@ -71,6 +72,18 @@ def pipeline(console: Console, found: Mapping[str, Mapping[str, Any]]) -> None:
     table.add_row(
         "settling, s, slowest", *(f"{max(s for _, s in one['seconds'].values()):.1f}" for one in found.values())
     )
+    console.print(table)
+
+
+def reviews(console: Console, found: Mapping[str, Curves]) -> None:
+    """Print, for each data set, which errors of its own answer a review finds by what is reviewed first."""
+    table = _table(
+        "Errors of the product's own answer found, settled after each 5 % of verdicts",
+        "reviewed first",
+        [f"{data}\n{share:.0%}" for data in found for share in SHARES],
+    )
+    for policy in next(iter(found.values())):
+        table.add_row(policy, *(_number(share) for curves in found.values() for share in curves[policy]))
     console.print(table)
 
 
