@@ -45,7 +45,7 @@ class Answers:
 
 def crowd_kit(frame: pd.DataFrame, items: int, classes: int, answers: Answers) -> None:
     """Add `label NAME` and, but for the vote, `posterior NAME` of crowd-kit's methods."""
-    methods = {
+    methods: dict[str, Any] = {
         "majority": MajorityVote(),
         "one-coin": OneCoinDawidSkene(n_iter=100),
         "GLAD": GLAD(),
