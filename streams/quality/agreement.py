@@ -148,7 +148,7 @@ class Agreement:
         """
         given = self._compared()
         total = given.total()
-        value = _values(given, metric, order)
+        value = values_of(given, metric, order)
         counts: Counter[float] = Counter()
         for label, count in given.items():
             counts[value[label]] += count
@@ -191,49 +191,6 @@ def cohen(table: Mapping[tuple[Label, Label], int]) -> float | None:
     return _beyond_chance(agreeing / total, by_chance, total * total)
 
 
-def bootstrap(
-    items: Sequence[Votes],
-    coefficient: Callable[[Agreement], float | None],
-    *,
-    level: float = 0.95,
-    replicas: int = 1000,
-    seed: int = 0,
-) -> tuple[float, float] | None:
-    """Return the percentile interval of a coefficient under resampling of items.
-
-    Args:
-        items: The items' labels.
-        coefficient: Reads it from the sums, e.g. `Agreement.fleiss`.
-        level: Probability that the interval is to have.
-        replicas: Samples drawn, each of as many items.
-        seed: Of the samples.
-
-    Returns:
-        Lower and upper end; None where no sample has a value.
-
-    Source: B. Efron, R. Tibshirani, An Introduction to the Bootstrap (1993), ch. 13.
-    """
-    alike = Counter(tuple(sorted(votes.items())) for votes in items)
-    if not alike:
-        return None
-    patterns = sorted(alike)
-    shares = np.array([alike[pattern] for pattern in patterns]) / len(items)
-    # how often each kind of item is drawn: the same as drawing items one by one, and much faster
-    random, found = np.random.default_rng(seed), []
-    for _ in range(replicas):
-        times = random.multinomial(len(items), shares)
-        sample = Agreement()
-        for which in np.flatnonzero(times):
-            sample.add(dict(patterns[which]), int(times[which]))
-        value = coefficient(sample)
-        if value is not None:
-            found.append(value)
-    if not found:
-        return None
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def _bump(counter: Counter[Any], key: object, by: int) -> None:
     """Add to a count and drop it at zero, so that sums which are equal look equal."""
     counter[key] += by
@@ -249,7 +206,7 @@ def _beyond_chance(agreeing: float | None, by_chance: float, of: float) -> float
     return (agreeing - chance) / (1 - chance)
 
 
-def _values(given: Mapping[Label, int], metric: Metric, order: Sequence[Label]) -> dict[Label, float]:
+def values_of(given: Mapping[Label, int], metric: Metric, order: Sequence[Label]) -> dict[Label, float]:
     """Return what stands for each label: itself, so to say, its place in the order, or its number."""
     if metric == "nominal":
         return {label: float(n) for n, label in enumerate(sorted(given))}

@@ -1,6 +1,5 @@
 """Agreement coefficients: published values, and the same after any sequence of changes as computed at once."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -8,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.quality.agreement import Agreement, Metric, Votes, bootstrap, cohen
+from streams.quality.agreement import Agreement, Metric, Votes, cohen
 
 # K. Krippendorff's example of four observers and twelve units, `-` where one gave no value
 _OBSERVERS = """
@@ -194,15 +193,3 @@ def test_shares_may_be_taken_away_before_they_were_added() -> None:
     for item, times in changes:
         agreement.add(item, times)
     assert agreement.raw() == 0.0
-
-
-def test_a_bootstrap_interval_holds_the_value_and_narrows_with_more_items() -> None:
-    few: list[Votes] = [{"a": 2, "b": 1}, {"a": 3}, {"b": 3}, {"a": 1, "b": 2}] * 10
-    value, narrow, wide = of(few * 9).fleiss(), bootstrap(few * 9, Agreement.fleiss), bootstrap(few, Agreement.fleiss)
-    assert value is not None
-    assert narrow is not None
-    assert wide is not None
-    assert wide[0] < narrow[0] < value < narrow[1] < wide[1]
-    assert math.isclose((wide[1] - wide[0]) / (narrow[1] - narrow[0]), 3, rel_tol=0.2)
-    assert bootstrap(few, Agreement.fleiss) == wide
-    assert bootstrap([], Agreement.fleiss) is bootstrap([{"a": 1}], Agreement.fleiss) is None
