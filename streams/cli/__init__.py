@@ -26,6 +26,7 @@ _COMMANDS = {
     "show": "review",
     "sql": "read",
     "export": "read",
+    "agreement": "agreement",
     "wait": "read",
     "settle": "read",
     "simulate-review": "simulate",

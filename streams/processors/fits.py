@@ -3,7 +3,7 @@
 A fit is published in parts, so that no record grows with the project; only a whole one counts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from streams import codec
@@ -66,7 +66,7 @@ def proposals(
         for skill in _skills(name, project, truth, refit):
             yield _proposal("skill", skill)
     for scope, agreement in project.agreement():
-        record = _agreement(scope, agreement, view)
+        record = coefficients(scope, agreement, view)
         record |= {"project": name, "scope": scope[0], "name": scope[1], "refit": refit}
         yield _proposal("agreement", record)
     rescore = {"project": name, "refit": refit if truth is not None else 0, "all": request is not None}
@@ -148,23 +148,28 @@ def _skills(name: str, project: Project, truth: Truth, refit: int) -> Iterator[d
         }
 
 
-def _agreement(scope: Scope, agreement: Agreement, view: ProjectView) -> dict[str, Any]:
-    """Return coefficients, as fields of the schema `agreement`."""
+def coefficients(scope: Scope, agreement: Agreement, view: ProjectView) -> dict[str, Any]:
+    """Return what is told of the agreement of a part of a project, as fields of the schema `agreement`."""
     labels = agreement.labels
     classes = 2 if scope[0] == "class" else len(view.classes or ())
-    ordered = view.classes if view.classes and labels.keys() <= view.class_order.keys() else None
+    ordered = order_of(labels, view)
     numbers = scope[0] != "class" and _are_numbers(labels)
     return {
         "items": agreement.items,
         "labels": labels.total(),
         "raw": agreement.raw(),
         "alpha": agreement.alpha(),
-        "alpha_ordinal": agreement.alpha("ordinal", ordered or ()) if ordered or numbers else None,
+        "alpha_ordinal": agreement.alpha("ordinal", ordered) if ordered or numbers else None,
         "alpha_interval": agreement.alpha("interval") if numbers else None,
         "alpha_ratio": agreement.alpha("ratio") if numbers and all(float(label) >= 0 for label in labels) else None,
         "fleiss": agreement.fleiss(),
         "ac1": agreement.ac1(classes),
     }
+
+
+def order_of(labels: Collection[str], view: ProjectView) -> Sequence[str]:
+    """Return the classes in the order in which labels are ranked; none: they are no declared classes."""
+    return view.classes if view.classes and {*labels} <= view.class_order.keys() else ()
 
 
 def _are_numbers(labels: Mapping[str, int]) -> bool:

@@ -11,7 +11,7 @@ Psychological Measurement 20 (1960).
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum, isfinite
 from typing import Any, Literal
@@ -170,6 +170,12 @@ class Agreement:
             if n > 1:
                 given.update(size.labels)
         return given
+
+
+def against_others(items: Iterable[Votes], label: Label) -> list[Votes]:
+    """Return the items' votes with all labels but one taken for the same, as `Agreement.against_others` counts them."""
+    alone = ((votes.get(label, 0), sum(votes.values())) for votes in items)
+    return [+Counter({label: own, f"not {label}": all_ - own}) for own, all_ in alone]
 
 
 def cohen(table: Mapping[tuple[Label, Label], int]) -> float | None:

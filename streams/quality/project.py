@@ -3,13 +3,14 @@
 The state is a function of the newest judgement of each annotator and item, whatever came before.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import combinations
 from typing import Any, NamedTuple
 
-from streams.quality.agreement import Agreement
+from streams.quality.agreement import Agreement, Votes
 from streams.quality.labels import arrange
 from streams.quality.skill import likeliest
 from streams.quality.truth import Truth, infer
@@ -106,6 +107,27 @@ class Project:
             if scope[0] != "project" and told[scope[0]] < MAX_NAMES:
                 told[scope[0]] += 1
                 yield scope, self._agreement[scope]
+
+    def votes(self, part: str) -> dict[str, list[Votes]]:
+        """Return the labels of each item that the agreement is about, by name of the part, of one kind of parts.
+
+        Args:
+            part: The kind: `project`, `guideline`, `group` or `day`.
+        """
+        found: defaultdict[str, list[Votes]] = defaultdict(list)
+        for name in sorted(self._items):
+            for (kind, of), votes in (self._items[name].told or {}).items():
+                if kind == part:
+                    found[of].append(votes)
+        return dict(found)
+
+    def pairs(self) -> dict[tuple[str, str], Counter[tuple[str, str]]]:
+        """Return how often each two annotators gave each two labels to one item, for `cohen`."""
+        found: defaultdict[tuple[str, str], Counter[tuple[str, str]]] = defaultdict(Counter)
+        for item in self._items.values():
+            for (one, vote), (other, its) in combinations(sorted(item.votes.items()), 2):
+                found[one, other][vote.label, its.label] += 1
+        return dict(found)
 
     def fit(self, classes: Sequence[str] = ()) -> Truth | None:
         """Infer the truth of all items with choice labels, None if there are none; `changes` begins anew.

@@ -70,13 +70,18 @@ def export(settings: Settings, what: What, project: str, form: Format, out: Text
     Raises:
         LabelloopError: nothing is stored of the project, or the server does not answer.
     """
-    _check_project(settings, project)
+    check_project(settings, project)
     query, shape = (_ITEMS, _item) if what == "items" else (_ANNOTATORS, _annotator)
     _, result = rows(settings, query, {"project": project})
     write(COLUMNS[what], map(shape, result), form, out)
 
 
-def _check_project(settings: Settings, project: str) -> None:
+def check_project(settings: Settings, project: str) -> None:
+    """Check that something is stored of a project.
+
+    Raises:
+        LabelloopError: nothing is, or the server does not answer.
+    """
     known = [str(name) for (name,) in rows(settings, _PROJECTS)[1]]
     if project not in known:
         there = f"there are {', '.join(known[:10])}" if known else "nothing is stored yet"

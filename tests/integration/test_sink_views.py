@@ -14,8 +14,10 @@ from click.testing import CliRunner
 
 from streams import codec, events
 from streams.catalogue import TOPICS
-from streams.cli import read
+from streams.cli import agreement, read
 from streams.errors import LabelloopError
+from streams.projects import DEFAULTS, Projects
+from streams.query.agreement import By, agreed
 from streams.settings import Settings
 from streams.sinks.migrate import migrate
 from streams.sinks.rows import Raw, build
@@ -35,6 +37,7 @@ def stored(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = Settings(tmp_path_factory.mktemp("views"), "127.0.0.1:1", writer, analyst)
     migrate(settings)
     store(settings, "judgements", JUDGEMENTS)
+    store(settings, "judgements", AGREEING, first=len(JUDGEMENTS))
     store(settings, "gold", GOLD)
     store(settings, "dead-letters", [REFUSED])
     store(settings, "labels", [label("anna", "a"), label("ben", "b"), label("ben", "b", project="q")])
@@ -100,6 +103,24 @@ JUDGEMENTS = [
     judgement("i8", "anna", "b", project="q"),  # the gold is another project's
     judgement("i9", "anna", "a"),  # truth that the processor took would be its reference
     judgement("i10", "anna", "a"),  # the processor refused the gold
+]
+
+
+_SPANS = {  # of one of the two items both drew the same span; on the other their spans overlap by half
+    ("s1", "anna"): (0, 10),
+    ("s1", "ben"): (0, 10),
+    ("s2", "anna"): (0, 10),
+    ("s2", "ben"): (0, 20),
+}
+AGREEING = [
+    *(judgement(f"i{n}", "anna", "yes" if n < 6 else "no", project="r", group=f"g{n % 2}") for n in range(10)),
+    *(judgement(f"i{n}", "ben", "yes" if n < 4 else "no", project="r", group=f"g{n % 2}") for n in range(10)),
+    judgement("i0", "cleo", "yes", project="r", group="g0", guideline_version="v2", labelled_at=DAY_2),
+    judgement("i1", "model", "no", project="r", actor_kind="model"),
+    *(
+        judgement(item, who, events.value_of("spans", [{"start": start, "end": end, "label": "a"}]), project="s")
+        for (item, who), (start, end) in _SPANS.items()
+    ),
 ]
 
 
@@ -173,6 +194,7 @@ STATES = [
     state("confirmed", "closed", verdict=verdict("confirmed", "a")),
     state("rejected", "closed", consensus=None, verdict=verdict("rejected", None)),
     state("gone", "removed"),
+    *(state("gone", "removed", project=project) for project in "rs"),  # so that these are known
     state("reopened", "closed"),
     state("reopened", "open", -1.5),
     state("bare", "unlabelled", consensus=None, majority=None, n_labels=0, agreement=None, entropy=None),
@@ -273,10 +295,62 @@ def test_annotators_are_exported_over_all_days(stored: Settings) -> None:
     assert list(ben.values()) == ["ben", "1", "0", "0", *[""] * 9]
 
 
+def test_agreement_of_a_project_and_of_its_parts(stored: Settings) -> None:
+    """Anna and ben agree on 8 of 10 items; on one of these a third joins them."""
+    (whole,) = agreed(stored, "r", DEFAULTS, None, interval=True)
+    assert (whole.name, whole.items) == ((), 10)
+    assert whole.values["raw"] == pytest.approx(0.8)
+    for name, value in whole.values.items():
+        low, high = whole.intervals[name] or (1.0, 0.0)
+        assert low < value < high
+    pairs = agreed(stored, "r", DEFAULTS, "annotator-pair", interval=True)
+    assert [(one.name, one.items) for one in pairs] == [
+        (("anna", "ben"), 10),
+        (("anna", "cleo"), 1),
+        (("ben", "cleo"), 1),
+    ]
+    assert pairs[0].values == pytest.approx({"raw": 0.8, "kappa": (0.8 - 0.48) / (1 - 0.48)})
+    assert pairs[1].values == {"raw": 1.0}  # of one label there is no kappa
+    parts: tuple[By, ...] = ("class", "group", "day")
+    by_class, by_group, by_day = (agreed(stored, "r", DEFAULTS, by, interval=True) for by in parts)
+    assert [(one.name, one.items, round(one.values["raw"], 9)) for one in by_class] == [
+        (("no",), 10, 0.8),
+        (("yes",), 10, 0.8),
+    ]
+    assert [(one.name, one.items, round(one.values["raw"], 9)) for one in by_group] == [
+        (("g0",), 5, 0.8),
+        (("g1",), 5, 0.8),
+    ]
+    assert [(one.name, one.items) for one in by_day] == [(("2026-01-01",), 9), (("2026-01-02",), 1)]
+    assert not agreed(stored, "r", DEFAULTS, "guideline", interval=False)
+
+
+def test_agreement_on_spans_is_their_overlap(stored: Settings) -> None:
+    (whole,) = agreed(stored, "s", DEFAULTS, None, interval=True)
+    assert (whole.items, whole.values, whole.intervals) == (2, {"raw": 0.75}, {"raw": (0.5, 1.0)})
+    (pair,) = agreed(stored, "s", DEFAULTS, "annotator-pair", interval=False)
+    assert (pair.name, pair.values) == (("anna", "ben"), {"raw": 0.75})
+    with pytest.raises(LabelloopError, match="no project 'nobody'"):
+        agreed(stored, "nobody", DEFAULTS, None, interval=False)
+
+
+def test_agreement_as_a_table_and_as_json(stored: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement, "read_projects", lambda settings: Projects())  # no broker is there
+    words = ("-p", "r", "--by", "annotator-pair", "--interval")
+    table = invoke(stored, agreement.agreement, *words)
+    assert "anna, ben" in table
+    assert "0.615 (" in table  # kappa
+    first, *_ = map(json.loads, invoke(stored, agreement.agreement, *words, "--json").splitlines())
+    assert first["name"] == ["anna", "ben"]
+    assert first["kappa_interval"][0] < first["kappa"] < first["kappa_interval"][1]
+    with pytest.raises(LabelloopError, match="two annotators"):
+        invoke(stored, agreement.agreement, "-p", "r", "--by", "guideline")
+
+
 def test_an_unknown_project_leaves_the_former_file(stored: Settings, tmp_path: Path) -> None:
     file = tmp_path / "items.jsonl"
     file.write_text("former")
-    with pytest.raises(LabelloopError, match=r"no project 'none' is stored \(there are p\)"):
+    with pytest.raises(LabelloopError, match=r"no project 'none' is stored \(there are p, r, s\)"):
         invoke(stored, read.export, "items", "-p", "none", "--output", str(file))
     assert [path.name for path in tmp_path.iterdir()] == ["items.jsonl"]
     assert file.read_text() == "former"
