@@ -1,7 +1,8 @@
 """What several annotators say together: the answer of most, how many stand behind each part of it, and the doubt left.
 
 A structured answer is many decisions: this region is there with this label, that one is not. Each is put to the vote.
-Whatever the order in which annotators or their regions are given, the result is the same to the last bit.
+How far each annotator agrees with the outcome says how sure it is. Whatever the order in which annotators or their
+regions are given, the result is the same to the last bit.
 
 Source of the clusters: CVAT's consensus merge.
 """
@@ -40,12 +41,14 @@ class RegionConsensus:
         support: Share of all annotators who drew it, whatever they called it.
         annotators: Who drew it, sorted.
         votes: Annotators by label, sorted by label.
+        of_label: Who called it what most did, sorted.
     """
 
     region: Region
     support: float
     annotators: tuple[str, ...]
     votes: Mapping[str, int]
+    of_label: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +58,30 @@ class Consensus:
     Args:
         value: The answer, as `kind` and the field of that name.
         annotators: Number of annotators.
-        behind: How many of them agree with each decision that the answer consists of, at least one: on each region
-            that somebody drew (with its label, if the answer has it), on each class that somebody chose, or on the
-            whole of another kind of value. Of a number or a text it is the sum of their agreements with it.
+        behind: How many of them stand behind the answer: the sum of their agreements with it. Of regions an agreement
+            is the number of those that both have, under one label, over the number of those that either has (the
+            accuracy of CVAT's quality reports); two that have none agree. Of other values see `values.agreement`.
         regions: All regions that somebody drew, also those too few did for the answer.
     """
 
     value: Value
     annotators: int
-    behind: tuple[float, ...]
+    behind: float
     regions: tuple[RegionConsensus, ...] = ()
 
     def p_wrong(self, accuracy: float) -> float:
-        """Return the expected share of wrong decisions in the answer.
+        """Return the probability that the answer is wrong, by the one-coin model for two classes.
 
-        The probability that a decision is wrong which `b` of `n` annotators stand behind is the one-coin model's for
-        two classes: 1 / (1 + (accuracy / (1 - accuracy)) ** (2 b - n)). One annotator who joins a decision lowers it,
-        one who leaves raises it, and what a single annotator says is as doubtful as the annotator. The mean over the
-        decisions, and not the probability that any is wrong: of an image with a hundred regions one always is.
+        It is 1 / (1 + (accuracy / (1 - accuracy)) ** (2 b - n)) where b of n annotators stand behind the answer. One
+        annotator who joins lowers it, one who leaves raises it, and what a single annotator says is as doubtful as the
+        annotator. That several leave the same place empty counts for nothing: there are endless places, and annotators
+        of whom each draws another region would agree about all but one of them.
 
         Args:
-            accuracy: Assumed of each annotator's decisions, above 0 and below 1.
+            accuracy: Assumed of each annotator, above 0 and below 1.
         """
-        gain = log(accuracy / (1 - accuracy))
-        odds = (exp(min((2 * b - self.annotators) * gain, _LARGEST_EXPONENT)) for b in self.behind)
-        return fsum(1 / (1 + right) for right in odds) / len(self.behind)
+        gain = (2 * self.behind - self.annotators) * log(accuracy / (1 - accuracy))
+        return 1 / (1 + exp(min(gain, _LARGEST_EXPONENT)))
 
 
 def consensus(answers: Answers, order: Callable[[str], Any] = str) -> Consensus:
@@ -104,20 +106,18 @@ def consensus(answers: Answers, order: Callable[[str], Any] = str) -> Consensus:
         case "choice":
             votes = Counter(value["choice"] for value in values)
             best = _winner(votes, order)
-            return _of(kind, best, len(values), [votes[best]])
+            return _of(kind, best, values)
         case "choices":
-            return _classes(values, order)
-        case "number" | "text":
-            whole = _middle([value["number"] for value in values]) if kind == "number" else _typical_text(values)
-            behind = fsum(agreement({"kind": kind, kind: whole}, value) for value in values)
-            return _of(kind, whole, len(values), [behind])
+            return _of(kind, _chosen(values, order), values)
+        case "number":
+            return _of(kind, _middle([value["number"] for value in values]), values)
+        case "text":
+            return _of(kind, _typical_text(values), values)
     regions = region_consensus(answers, order)
-    shown = [dict(found.region) for found in regions if found.support >= QUORUM]
-    behind_each = [
-        max(found.votes.values()) if found.support >= QUORUM else len(values) - len(found.annotators)
-        for found in regions
-    ]
-    return _of(kind, shown, len(values), behind_each, regions)
+    shown = [found for found in regions if found.support >= QUORUM]
+    value = {"kind": kind, kind: [dict(found.region) for found in shown]}
+    behind = fsum(_share_in_common(annotator, regions, len(shown)) for annotator in answers)
+    return Consensus(value, len(values), behind, regions)
 
 
 def class_support(answers: Answers) -> dict[str, float]:
@@ -167,30 +167,42 @@ def region_consensus(answers: Answers, order: Callable[[str], Any] = str) -> tup
     for cluster in _clusters(of_annotator, similarity, alike(regions, regions)):
         members = [regions[i] for i in cluster]
         votes = Counter(region["label"] for region in members)
+        label = _winner(votes, order)
         place = _joint_place(kind, members, similarity[np.ix_(cluster, cluster)])
         found.append(
             RegionConsensus(
-                {"label": _winner(votes, order), **place},
+                {"label": label, **place},
                 len(cluster) / len(answers),
                 tuple(owner[i] for i in cluster),
-                {label: votes[label] for label in sorted(votes, key=order)},
+                {name: votes[name] for name in sorted(votes, key=order)},
+                tuple(owner[i] for i in cluster if regions[i]["label"] == label),
             )
         )
     return tuple(sorted(found, key=lambda one: (_place(kind, one.region), one.region["label"], one.annotators)))
 
 
-def _of(
-    kind: str, content: object, annotators: int, behind: Sequence[float], regions: tuple[RegionConsensus, ...] = ()
-) -> Consensus:
-    # that nobody saw anything is a decision too, and all are behind it
-    return Consensus({"kind": kind, kind: content}, annotators, tuple(map(float, behind or [annotators])), regions)
+def _of(kind: str, content: object, values: Sequence[Value]) -> Consensus:
+    answer = {"kind": kind, kind: content}
+    return Consensus(answer, len(values), fsum(agreement(answer, value) for value in values))
 
 
-def _classes(values: Sequence[Value], order: Callable[[str], Any]) -> Consensus:
-    n, votes = len(values), Counter(label for value in values for label in value["choices"])
-    chosen = {label for label, count in votes.items() if count / n >= QUORUM}
-    behind = [votes[label] if label in chosen else n - votes[label] for label in sorted(votes)]
-    return _of("choices", sorted(chosen, key=order), n, behind)
+def _share_in_common(annotator: str, regions: Sequence[RegionConsensus], shown: int) -> float:
+    """Return the share of regions that an annotator and the answer both have, of those that either has.
+
+    Args:
+        annotator: Who.
+        regions: All regions that somebody drew.
+        shown: How many of them are in the answer.
+    """
+    own = [found for found in regions if annotator in found.annotators]
+    there = [found for found in own if found.support >= QUORUM]
+    either = len(own) + shown - len(there)
+    return sum(annotator in found.of_label for found in there) / either if either else 1.0
+
+
+def _chosen(values: Sequence[Value], order: Callable[[str], Any]) -> list[str]:
+    votes = Counter(label for value in values for label in value["choices"])
+    return sorted((label for label, count in votes.items() if count / len(values) >= QUORUM), key=order)
 
 
 def _clusters(of_annotator: Sequence[Sequence[int]], similarity: Floats, same_label: Bools) -> list[list[int]]:
