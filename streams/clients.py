@@ -6,6 +6,12 @@ from collections.abc import Callable
 
 _SILENCE_S = 30.0
 
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""Largest request of a client: what the broker takes, see the topics' `max.message.bytes`."""
+
+MAX_RECORD_BYTES = MAX_MESSAGE_BYTES - 4096
+"""Largest key and value together: the rest is the frame's."""
+
 STEADFAST = {"metadata.recovery.strategy": "none"}
 """Configuration of every client that outlives a broker.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from streams.embedded import child, clickhouse, launch, ports
@@ -15,6 +16,10 @@ from streams.embedded import kafka as broker
 from streams.settings import ClickHouseAddress, Settings
 
 _ROOT = Path(__file__).parent.parent
+# In CI the same examples in every run, elsewhere each run tries others; no test is timed.
+hypothesis.settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("here")
+
 _NETWORKED = ("stack", "crash", "slow")
 _numbers = itertools.count(1)
 

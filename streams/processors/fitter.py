@@ -13,10 +13,11 @@ import time
 from collections.abc import Collection
 
 from streams import codec
-from streams.errors import NotNow, Poison
+from streams.clients import MAX_RECORD_BYTES
+from streams.errors import LabelloopError, NotNow, Poison
 from streams.keys import make_key
 from streams.processors.fits import proposals
-from streams.processors.refits import Schedule
+from streams.processors.refits import QUARTER, Schedule
 from streams.projects import Projects
 from streams.quality.project import Project
 from streams.settings import Settings
@@ -37,6 +38,7 @@ class _Fitted:
         self.labels, self.schedule = Project(), Schedule()
         self.requests: list[tuple[str, int]] = []  # request, and the offset up to which the judgements must be read
         self.settled = -1  # number of the last fit that somebody asked for
+        self.answer = 0  # what its order to score items again said of it
 
 
 class Fitter:
@@ -55,6 +57,8 @@ class Fitter:
         self._changed = set[str]()
         self._broadcast = Broadcast(settings.kafka, settings.topic("projects"), self._learn)
         self._projects: dict[str, _Fitted] = {}
+        self._ends: dict[int, int] = {}
+        self._rest_until = float("-inf")
 
     def _learn(self, value: bytes | None, log_time: int) -> None:
         self._settings.learn(value, log_time)
@@ -64,8 +68,13 @@ class Fitter:
             return
 
     def own(self, partitions: Collection[int]) -> None:
-        """Forget what was read, and read these partitions from the beginning."""
+        """Forget what was read, and read these partitions from the beginning.
+
+        Raises:
+            NotNow: the broker does not answer.
+        """
         self._projects = {}
+        self._ends = {n: self._follower.end(self._judgements, n) for n in partitions}
         self._follower.assign((topic, n) for topic in (self._judgements, self._settles) for n in partitions)
 
     def step(self) -> None:
@@ -92,6 +101,11 @@ class Fitter:
             if changed := self._projects.get(self._changed.pop()):
                 changed.labels.changes += 1
                 changed.schedule.changed_at = time.monotonic()
+        self._fit_asked()
+        self._fit_due()
+
+    def _fit_asked(self) -> None:
+        """Fit what somebody waits for, once the judgements are read up to where they ended when it was asked."""
         for project in self._projects.values():
             ready = [
                 request
@@ -104,12 +118,26 @@ class Fitter:
                     self._fit(project, ready.pop())
                 for request in ready:
                     self._answer(project, request)
-            elif project.schedule.due(time.monotonic(), project.labels.changes, project.labels.n_labels):
-                self._fit(project, None)
+
+    def _fit_due(self) -> None:
+        """Fit the project that has waited longest, of those that are due and read as far as they were at the start."""
+        now = time.monotonic()
+        if now < self._rest_until:
+            return
+        due = [
+            project
+            for project in self._projects.values()
+            if project.schedule.due(now, project.labels.changes, project.labels.n_labels)
+            and self._follower.position(self._judgements, project.partition) >= self._ends[project.partition]
+        ]
+        if due:
+            project = min(due, key=lambda one: one.schedule.fitted_at)
+            self._fit(project, None)
+            self._rest_until = time.monotonic() + QUARTER * project.schedule.busy
 
     def _answer(self, project: _Fitted, request: str) -> None:
         """Tell one who asks again, or with others, that the fit before is also theirs."""
-        record = {"project": project.name, "refit": 0, "all": False, "request": request}
+        record = {"project": project.name, "refit": project.answer, "all": False, "request": request}
         value = codec.encode("rescores", record)
         self._publisher.send(self._fits, [(make_key(project.name, request), value)], project.partition)
 
@@ -129,12 +157,14 @@ class Fitter:
                 (make_key(proposal.topic) + b"/" + proposal.key, proposal.value)
                 for proposal in proposals(project.name, project.labels, truth, view, refit, request)
             ]
+            if any(len(value) > MAX_RECORD_BYTES for _, value in records):
+                raise LabelloopError(f"{project.labels.n_labels:,} labels have too many classes to tell: declare them")
         except Exception:
             # one project that cannot be fitted, by a bug, must not keep the others from it: its last fit stays
             log.exception("project %s cannot be fitted", project.name)
             records, request = [], None
         if request is not None:
-            project.settled = refit
+            project.settled, project.answer = refit, refit if truth is not None else 0
         project.schedule.fitted(began, time.monotonic())
         self._publisher.send(self._fits, records, project.partition)
 
@@ -151,11 +181,10 @@ def main() -> None:
 
     threading.Thread(target=listen, daemon=True).start()
     fitter = Fitter(Settings.load())
-    fitter.own(owned.get())
     while True:
-        while not owned.empty():
-            fitter.own(owned.get())
         try:
+            while not owned.empty():
+                fitter.own(owned.get())
             fitter.step()
         except NotNow as error:
             leave(f"the fitter cannot go on: {error}")

@@ -34,7 +34,7 @@ class Sent(TypedDict):
     task: str
     disagreement: str
     corrected: str
-    judgements: dict[str, list[str]]
+    judgements: dict[str, list[str | None]]
     priority: NotRequired[float]
     """Of the task that was emitted last."""
     model: NotRequired[list[str]]

@@ -94,9 +94,9 @@ def _disagreement(state: ItemState, known: Answer) -> dict[str, Any]:
 def _judgements(state: ItemState, known: Answer, shown: Consensus, key: bytes) -> Iterator[Snapshot]:
     """Yield each annotator's value beside its reference, where either changed."""
     sent = state["sent"]["judgements"]
-    reference = shown.event_id if shown.source in ("verdict", "truth") else ""
+    reference, group = shown.event_id if shown.source in ("verdict", "truth") else "", _group(state)
     for annotator, (event_id, fact) in known.labels.items():
-        now = [event_id, reference]
+        now = [event_id, reference, group]
         if sent.get(annotator) == now:
             continue
         sent[annotator] = now
@@ -113,7 +113,7 @@ def _model_judgement(state: ItemState, known: Answer, shown: Consensus, key: byt
     event_id, fact = known.predicted if known.predicted is not None else ("", None)
     reference = shown.event_id if shown.source in ("verdict", "truth") else ""
     counts = fact is not None and fact["out_of_sample"] and bool(fact["probabilities"])
-    now = [fact["actor"], event_id, reference] if fact is not None and counts else None
+    now = [fact["actor"], event_id, reference, _group(state)] if fact is not None and counts else None
     if now == before:
         return
     if now is not None:
@@ -140,7 +140,6 @@ def _judgement(
 ) -> dict[str, Any]:
     """Return a value beside its reference, as a record of the schema `judgements` without what tells people apart."""
     judged = shown.source in ("verdict", "truth")
-    described = last(state["facts"].get("items", {}))
     return {
         "project": state["project"],
         "item_id": state["item_id"],
@@ -153,8 +152,15 @@ def _judgement(
         "reference": shown.value if judged else None,
         "reference_source": shown.source if judged else "none",
         "judged_at": logged(known.verdict[1]) if known.verdict is not None and shown.source == "verdict" else None,
-        "group": None if described is None else described[1]["group"],
+        "group": _group(state),
     }
+
+
+def _group(state: ItemState) -> str | None:
+    """Return the group that whoever described the item put it into."""
+    items = state["facts"].get("items")
+    described = last(items) if items else None
+    return None if described is None else described[1]["group"]
 
 
 def logged(fact: Fact) -> int:

@@ -11,7 +11,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from streams import codec
-from streams.clients import CLIENT_LOG, STEADFAST
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, STEADFAST
 from streams.clock import Clock, SystemClock
 from streams.errors import LabelloopError
 from streams.producers import facts
@@ -109,7 +109,7 @@ class Producer:
                 "compression.type": "lz4",
                 "linger.ms": 10,
                 "partitioner": "murmur2_random",
-                "message.max.bytes": 4 * 1024 * 1024,
+                "message.max.bytes": MAX_MESSAGE_BYTES,
                 "delivery.timeout.ms": _DELIVERY_LIMIT_MS,
                 "delivery.report.only.error": True,
                 "on_delivery": self._on_delivery,

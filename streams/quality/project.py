@@ -18,7 +18,8 @@ from streams.quality.truth import Truth, infer
 MODEL = "model"
 
 MAX_NAMES = 1000
-"""Classes, groups, guideline versions and days of which the agreement is told, each; of more, the first by name."""
+"""Classes, groups, guideline versions and days of which the agreement is told, each; of more, the first by name, and
+the last days."""
 
 Scope = tuple[str, str]
 """What a part of a project is (`project`, `class`, `guideline`, `group`, `day`), and its name."""
@@ -53,11 +54,8 @@ class Project:
         self._agreement: defaultdict[Scope, Agreement] = defaultdict(Agreement)
         self.changes = 0
         """Labels and references that changed since `fit` was called last."""
-
-    @property
-    def n_labels(self) -> int:
-        """Choice labels that stand."""
-        return sum(1 for item in self._items.values() for vote in item.votes.values() if vote.kind == "choice")
+        self.n_labels = 0
+        """Classes and numbers that stand."""
 
     def apply(self, judgement: Mapping[str, Any]) -> None:
         """Take the newest judgement of an annotator or model on an item, a record of the schema `judgements`."""
@@ -75,6 +73,7 @@ class Project:
             item.votes[annotator] = vote
         reference = judgement["reference"]
         truth = reference["choice"] if reference is not None and reference["kind"] == "choice" else None
+        self.n_labels += (vote is not None) - (before is not None)
         self.changes += (vote != before) + (truth != item.reference)
         item.reference, item.group = truth, judgement["group"]
         self._tell(item)
@@ -102,11 +101,12 @@ class Project:
         yield ("project", ""), whole
         for label in sorted(whole.labels)[:MAX_NAMES]:
             yield ("class", label), whole.against_others(label)
-        told: defaultdict[str, int] = defaultdict(int)
+        parts: defaultdict[str, list[Scope]] = defaultdict(list)
         for scope in sorted(self._agreement):
-            if scope[0] != "project" and told[scope[0]] < MAX_NAMES:
-                told[scope[0]] += 1
-                yield scope, self._agreement[scope]
+            parts[scope[0]].append(scope)
+        told = (*parts["guideline"][:MAX_NAMES], *parts["group"][:MAX_NAMES], *parts["day"][-MAX_NAMES:])
+        for scope in told:
+            yield scope, self._agreement[scope]
 
     def votes(self, part: str) -> dict[str, list[Votes]]:
         """Return the labels of each item that the agreement is about, by name of the part, of one kind of parts.

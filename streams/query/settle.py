@@ -28,16 +28,20 @@ def settle(settings: Settings, project: str, timeout_s: float, tell: Callable[[i
     Raises:
         LabelloopError: that took longer; the text says what is missing.
     """
-    limit, answered = time.monotonic() + timeout_s, False
+    limit, answered, trouble = time.monotonic() + timeout_s, False, ""
     wait(settings, timeout_s, tell)  # the refit is to see everything
-    trouble = "see whether a quality worker runs (`labelloop status`) and what its log says"
+    asked_at = time.monotonic()
     while not answered and time.monotonic() < limit:
         try:
-            answered = _ask(settings, project, limit)
+            answered, trouble = _ask(settings, project, limit), ""
         except NotNow as error:  # a broker that is being started again is waited for
-            trouble = str(error)
+            trouble = f" ({error})"
     if not answered:
-        raise LabelloopError(f"project {project!r} was not refitted within {timeout_s:g} s: {trouble}")
+        raise LabelloopError(
+            f"project {project!r} was not refitted in the last {time.monotonic() - asked_at:.0f} s of "
+            f"{timeout_s:g}{trouble}: see whether a quality worker runs (`labelloop status`) and what its log says, or "
+            "start one with `labelloop worker quality`"
+        )
     wait(settings, max(0.0, limit - time.monotonic()), tell)
 
 
@@ -52,7 +56,7 @@ def _ask(settings: Settings, project: str, limit: float) -> bool:
     answers.assign([(topic, partition)])
     while not answers.knows(topic, partition) and time.monotonic() < limit:
         [*answers.read(0.05)]  # from now on
-    request = f"{answers.end(topic, partition)}-{os.getpid()}"
+    request = f"{project}/{time.time_ns()}-{os.getpid()}"
     publisher, ask_at, again = Publisher(settings.kafka), float("-inf"), _AGAIN_S[0]
     while time.monotonic() < limit:
         if time.monotonic() >= ask_at:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams import metrics
-from streams.clients import CLIENT_LOG, STEADFAST
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, STEADFAST
 from streams.dead_letters import DeadLetter
 from streams.settings import Settings
 from streams.sinks.rows import CONSUMER
@@ -30,7 +30,7 @@ class Letters:
                 **STEADFAST,
                 "bootstrap.servers": settings.kafka,
                 "enable.idempotence": True,
-                "message.max.bytes": 4 * 1024 * 1024,
+                "message.max.bytes": MAX_MESSAGE_BYTES,
             },
             logger=CLIENT_LOG,
         )

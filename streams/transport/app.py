@@ -9,6 +9,7 @@ import faust
 from confluent_kafka import KafkaException
 from mode.supervisors import CrashingSupervisor
 
+from streams.clients import MAX_MESSAGE_BYTES
 from streams.errors import LabelloopError, NotNow
 from streams.settings import Settings
 from streams.transport import driver  # noqa: F401 - registers batch://
@@ -17,12 +18,15 @@ from streams.transport.batch import Handler
 from streams.transport.consumer import Consumer
 from streams.transport.guards import STOP, leave
 from streams.transport.positions import Delivery
-from streams.transport.producer import MAX_MESSAGE_BYTES, Producer
+from streams.transport.producer import Producer
 from streams.transport.runner import Runner, TooManyBugs
 from streams.transport.table import BatchTable
 
 SESSION_TIMEOUT_S = 10.0
 """How long a silent worker keeps its partitions: also how long a restarted one waits after `kill -9`."""
+
+METADATA_MAX_AGE_MS = 5_000
+"""How long a group's leader that met a broker in its start may know of no topic: that long nobody reads anything."""
 
 log = logging.getLogger("labelloop.transport")
 
@@ -80,6 +84,7 @@ def create_app(
         broker_session_timeout=session_timeout_s,
         broker_heartbeat_interval=session_timeout_s / 5,
         consumer_max_fetch_size=MAX_MESSAGE_BYTES,
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         consumer_auto_offset_reset="earliest",
     )
     app.owns = owns

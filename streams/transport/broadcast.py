@@ -37,6 +37,7 @@ class Broadcast:
                 "group.id": "broadcast",  # asked for by the client; nothing is committed and no group is joined
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
+                "auto.offset.reset": "error",  # to jump to the end would leave out what is read whole
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": 10,
                 "allow.auto.create.topics": False,
@@ -94,6 +95,8 @@ class Broadcast:
                     self._position = (message.offset() or 0) + 1
                 elif failure.code() == KafkaError._PARTITION_EOF:
                     self._caught_up = True
+                elif failure.code() == KafkaError._AUTO_OFFSET_RESET:
+                    raise NotNow(f"{self._partition.topic}: {failure}")
             if self._caught_up and not messages:
                 return
             if not self._caught_up and time.monotonic() > limit:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from streams.clients import CLIENT_LOG, STEADFAST
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, STEADFAST
 from streams.errors import NotNow
 
 _LIMIT_S = 10.0
@@ -39,7 +39,7 @@ class Follower:
     def __init__(self, servers: str, whole: Iterable[str], news: Iterable[str] = ()) -> None:
         self._starts = {**dict.fromkeys(whole, OFFSET_BEGINNING), **dict.fromkeys(news, OFFSET_END)}
         self._positions: dict[tuple[str, int], int] = {}
-        self._seen: dict[tuple[str, int], int] = {}  # positions at the last look for partitions that stand still
+        self._seen: dict[tuple[str, int], tuple[int, int]] = {}  # position and end at the last look for a stall
         self._look_at = 0.0
         self._consumer = Consumer(
             {
@@ -48,6 +48,7 @@ class Follower:
                 "group.id": "follower",  # asked for by the client; nothing is committed and no group is joined
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
+                "auto.offset.reset": "error",  # to jump to the end would leave out what is read whole
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": 50,
                 "allow.auto.create.topics": False,
@@ -58,7 +59,7 @@ class Follower:
     def assign(self, partitions: Iterable[tuple[str, int]]) -> None:
         """Read these partitions (topic and number) and no others, from their starts."""
         wanted = {*partitions}
-        self._positions, self._seen = {}, dict.fromkeys(wanted, -1)
+        self._positions, self._seen = {}, dict.fromkeys(wanted, (-1, -1))
         self._look_at = time.monotonic() + _STALL_S
         self._consumer.assign([TopicPartition(topic, number, self._starts[topic]) for topic, number in wanted])
 
@@ -66,7 +67,7 @@ class Follower:
         """Yield what is there after so many seconds.
 
         Raises:
-            NotNow: the broker does not answer, or a partition stands still although there is more to read.
+            NotNow: a partition stands still although there is more to read, or what comes next is gone.
         """
         now = time.monotonic()
         if now >= self._look_at:
@@ -81,16 +82,21 @@ class Follower:
                     yield Read(*at, message.value())
                 elif failure.code() == KafkaError._PARTITION_EOF:
                     self._positions[at] = max(self._positions.get(at, 0), message.offset() or 0)
+                elif failure.code() == KafkaError._AUTO_OFFSET_RESET:
+                    raise NotNow(f"{at[0]}-{at[1]} lost what was to be read next: {failure}")
             if time.monotonic() >= now + _TURN_S:
                 return
 
     def _look(self) -> None:
-        """Compare where each partition is with where it was at the last look."""
-        for (topic, partition), before in self._seen.items():
+        """Compare where each partition is with where it was, and was to go, at the last look."""
+        for (topic, partition), (before, end) in self._seen.items():
             position = self.position(topic, partition)
-            if position == before and position < self.end(topic, partition):
+            if position == before and position < end:
                 raise NotNow(f"{topic}-{partition} stands still at offset {position}")
-            self._seen[topic, partition] = position
+            try:
+                self._seen[topic, partition] = position, self.end(topic, partition)
+            except NotNow:  # a broker that is away is waited for
+                return
 
     def position(self, topic: str, partition: int) -> int:
         """Return the offset up to which a partition is read, 0 before anything is known."""
@@ -128,7 +134,7 @@ class Publisher:
                 "enable.idempotence": True,
                 "compression.type": "lz4",
                 "linger.ms": 5,
-                "message.max.bytes": 4 * 1024 * 1024,
+                "message.max.bytes": MAX_MESSAGE_BYTES,
                 "partitioner": "murmur2_random",
             },
             logger=CLIENT_LOG,

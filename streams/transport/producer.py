@@ -18,7 +18,7 @@ from faust.transport import base
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.clients import CLIENT_LOG, STEADFAST
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, STEADFAST
 from streams.transport.base import BatchApp
 from streams.transport.guards import leave
 from streams.transport.positions import Partition
@@ -40,9 +40,6 @@ GRACE_S = 3.0
 
 `send_offsets_to_transaction` was seen to wait for ever when the broker restarted beneath it.
 """
-
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-"""Largest record that is read or written; what the widest topics of the catalogue take."""
 
 Offsets = Mapping[Partition, tuple[int, str]]
 """Position and commit metadata by partition."""

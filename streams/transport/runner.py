@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streams import metrics
+from streams.clients import MAX_RECORD_BYTES
 from streams.dead_letters import DeadLetter
 from streams.errors import LabelloopError, NotNow
 from streams.transport.batch import Effects, Handler, Outgoing
 from streams.transport.guards import BugLimit
 from streams.transport.positions import Delivery
 from streams.transport.table import Encoded, Overlay, PartitionRows, Sink, encode_rows
-
-MAX_RECORD_BYTES = 4 * 1024 * 1024 - 4096
-"""Largest key and value together: what the widest topics take, less what frames it."""
 
 _DETAIL_CHARACTERS = 8000
 

@@ -2,8 +2,8 @@
 
 from streams import codec
 from streams.catalogue import MAX_FACT_BYTES
+from streams.clients import MAX_RECORD_BYTES
 from streams.dead_letters import MAX_CARRIED_BYTES, DeadLetter
-from streams.transport.runner import MAX_RECORD_BYTES
 
 
 def letter(key: bytes | None, value: bytes | None, detail: str = "why") -> DeadLetter:

@@ -90,7 +90,9 @@ def test_the_same_row_in_another_project_or_with_another_use_is_another_fact() -
     assert len(found) == 3
 
 
-text_cells = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).map(str.strip).filter(bool)
+text_cells = (
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=100).map(str.strip).filter(bool)
+)
 
 
 @given(st.lists(st.tuples(text_cells, text_cells, text_cells, text_cells), max_size=5))

@@ -165,6 +165,19 @@ def test_a_verdict_judges_every_label_and_resolves_the_item() -> None:
     assert judged == {"good": "dog", "b": "dog"}
 
 
+@pytest.mark.parametrize("order", [("items", "labels"), ("labels", "items")])
+def test_the_last_judgement_tells_the_item_s_group_whichever_came_first(order: tuple[str, str]) -> None:
+    facts = {"items": raw("items", fact("items", "tool", kind="system", group="night")), "labels": GOOD}
+    rows = MemoryRows()
+    told = [
+        codec.decode(out.value)[1]["group"]
+        for topic in order
+        for out in handle(topic, facts[topic], rows=rows).records
+        if out.topic == "x.judgements"
+    ]
+    assert told[-1] == "night"
+
+
 def test_judgements_of_a_project_share_a_partition() -> None:
     effects = handle("labels", GOOD)
     (judgement,) = [out for out in effects.records if out.topic == "x.judgements"]

@@ -71,3 +71,14 @@ def test_a_quiet_partition_is_left_in_peace(monkeypatch: pytest.MonkeyPatch) -> 
     follower = _follower(monkeypatch, _Client(reads=7, end=7))
     for _ in range(4):
         assert [*follower.read(0)] == []
+
+
+def test_what_came_just_before_the_look_is_no_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = _Client(reads=7, end=7)
+    follower = _follower(monkeypatch, client)
+    for _ in range(3):
+        assert [*follower.read(0)] == []
+    client.end = client.reads = 9
+    for _ in range(3):
+        assert [*follower.read(0)] == []  # at 7 in two looks, but short of the end only in the second
+    assert follower.position("judgements", 0) == 9
