@@ -17,6 +17,9 @@ from streams.errors import Poison
 MAX_AHEAD_MS = 5 * 60_000
 """How far `occurred_at` may lie after the log's timestamp, milliseconds."""
 
+MAX_WEIGHT = 4.0
+"""Largest weight of a review task, and of one of its terms."""
+
 NAMESPACE = UUID("6f1d3a0e-2c4b-5d6e-8f70-91a2b3c4d5e6")
 """Namespace of all derived event ids; part of the contract, never to change."""
 
@@ -299,6 +302,11 @@ def _project(event: Event) -> None:
         if not 0 <= policy["ageing_per_day"] <= 1:
             raise Poison("invalid", "policy.ageing_per_day must lie from 0 to 1")
         _lease("policy.lease_ms", policy["lease_ms"])
+        for name, number in policy.items():
+            if name.startswith("doubt_"):
+                _share(f"policy.{name}", number)
+            elif name.startswith("weight_") and not 0 <= number <= MAX_WEIGHT:
+                raise Poison("invalid", f"policy.{name} is {number}: give a factor from 0 to {MAX_WEIGHT:g}")
     guideline = event["guideline"]
     if guideline is not None:
         _text("guideline.version", guideline["version"], 200)

@@ -24,6 +24,13 @@ class Policy:
     ageing_per_day: float = 0.01
     resolve_confidence: float = 0.95
     lease_ms: int = 900_000
+    doubt_stale_guideline: float = 0.2
+    doubt_comment: float = 0.1
+    weight_model_conflict: float = 1.0
+    weight_frequent_mistake: float = 1.0
+    weight_edge_case: float = 1.1
+    weight_drifting_annotator: float = 1.1
+    weight_new_annotator: float = 1.0
 
 
 POLICY_FIELDS = tuple(f.name for f in fields(Policy))

@@ -18,6 +18,9 @@ from streams.projects import POLICY_FIELDS, Policy
 from streams.query.projects import read_projects
 from streams.settings import Settings
 
+_WEIGHTS = {n.partition("_")[2]: n for n in POLICY_FIELDS if n.startswith(("weight_", "doubt_"))}
+"""Field of the policy by reason."""
+
 _TYPES: dict[str, type[str] | type[int] | type[float]] = {n: type(v) for n, v in asdict(Policy()).items()}
 
 
@@ -81,6 +84,13 @@ def show(project: str, data: Path | None) -> None:
 @click.option("--classes", metavar="A,B,C", help="All classes in order; a label outside them is refused from then on.")
 @click.option("--policy", multiple=True, metavar="NAME=VALUE", help=f"One of {', '.join(POLICY_FIELDS)}; repeatable.")
 @click.option(
+    "--weight",
+    "weights",
+    multiple=True,
+    metavar="REASON=VALUE",
+    help=f"What a reason adds to a task's priority: {', '.join(_WEIGHTS)}; repeatable.",
+)
+@click.option(
     "--member", multiple=True, metavar="ACTOR=ROLE", help=f"{', '.join(ROLES)}, or nothing: leave; repeatable."
 )
 @click.option("--guideline", metavar="VERSION[:A,B]", help="A new guideline version and the classes it changes.")
@@ -90,6 +100,7 @@ def set_(
     by: str,
     classes: str | None,
     policy: tuple[str, ...],
+    weights: tuple[str, ...],
     member: tuple[str, ...],
     guideline: str | None,
     data: Path | None,
@@ -97,12 +108,16 @@ def set_(
     """Change settings of a project; what is not named stays as it is.
 
     A change is in force for whatever the log gets after it. Open tasks that it moves follow within seconds, all others
-    with the next fact about the item or with `labelloop settle`.
+    with the next fact about the item or with `labelloop settle`. Of stale_guideline and comment the weight is the
+    probability, 0 to 1, that they add to that of a wrong answer; of all others it is a factor, 0 to 4, 1: none.
 
     Example: labelloop project set --project birds --by lead-1 --classes wren,robin --member anna=reviewer
+
+    Example: labelloop project set --project birds --by lead-1 --weight edge_case=1.5
     """
+    policy = (*policy, *map(_weight, weights))
     if not (classes or policy or member or guideline):
-        raise LabelloopError("nothing to set: give --classes, --policy, --member or --guideline")
+        raise LabelloopError("nothing to set: give --classes, --policy, --weight, --member or --guideline")
     changes: dict[str, Any] = {}
     if classes:
         changes["classes"] = _split(classes)
@@ -139,6 +154,13 @@ def _policy(text: str) -> tuple[str, str | int | float]:
         raise LabelloopError(
             f"policy {name} is {value!r}: give a {'whole number' if kind is int else 'number'}"
         ) from None
+
+
+def _weight(text: str) -> str:
+    reason, _, value = text.partition("=")
+    if reason.strip() not in _WEIGHTS:
+        raise LabelloopError(f"no weight is called {reason!r}: use {', '.join(_WEIGHTS)}")
+    return f"{_WEIGHTS[reason.strip()]}={value}"
 
 
 def _member(text: str) -> tuple[str, str]:

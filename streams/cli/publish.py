@@ -55,7 +55,7 @@ def import_(
       items        item_id, text, media or url, group, features, features_file, row, task_type, removed
       labels       item_id, annotator_id, label, time_spent_s, retracted
       gold         item_id, label, actor_id
-      predictions  item_id, model_version, label, probabilities, out_of_sample, novelty
+      predictions  item_id, model_version, label, probabilities, out_of_sample, novelty, imported
       corrections  item_id, reviewer_id, verdict, value, reason, undoes
       flags        item_id, actor_id, kind, text, severity, resolves
       comments     item_id, actor_id, thread, text
@@ -255,6 +255,7 @@ def correction(item: str, verdict: str, value: str | None, as_json: bool, by: st
 @click.option("--probability", type=_Pair(), multiple=True, help="Probability of a class, such as wren=0.9.")
 @click.option("--novelty", type=float, help="How unlike the training data the item is, 0 to 1.")
 @click.option("--out-of-sample", is_flag=True, help="The model was not trained on this item.")
+@click.option("--imported", is_flag=True, help="The answer of a consensus computed elsewhere, not a model's.")
 def prediction(
     item: str, value: str | None, as_json: bool, model: str, probability: tuple[tuple[str, float], ...], **fields: Any
 ) -> None:

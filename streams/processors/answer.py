@@ -47,6 +47,7 @@ class Answer:
         entropy: Entropy of the votes in bits, None without votes.
         fitted: Whether the posterior rests on a fit.
         joint: What the annotators say together, of values of one kind that are no choices; None of others.
+        imported: Last answer of a consensus that was computed elsewhere (event id, fact).
     """
 
     labels: dict[str, tuple[str, Fact]]
@@ -62,6 +63,7 @@ class Answer:
     entropy: float | None
     fitted: bool
     joint: Joint | None = None
+    imported: tuple[str, Fact] | None = None
 
     @property
     def prediction(self) -> Fact | None:
@@ -94,7 +96,11 @@ def answer(state: ItemState, view: ProjectView, scorer: Scorer | None = None) ->
     votes = dict(sorted(counts.items(), key=lambda vote: label_order(vote[0], view))) if len(counts) > 1 else counts
     gold = facts.get("gold")
     truths = {id_: fact for id_, fact in gold.items() if fact["use"] != "evaluation"} if gold else _MISSING
-    predicted = last(facts.get("predictions", _MISSING))
+    predictions, imported = facts.get("predictions", _MISSING), None
+    if any("imported" in fact for fact in predictions.values()):
+        imported = last({id_: fact for id_, fact in predictions.items() if "imported" in fact})
+        predictions = {id_: fact for id_, fact in predictions.items() if "imported" not in fact}
+    predicted = last(predictions)
     model = None if predicted is None else out_of_sample(predicted[1])
     if scorer is None or not given:
         both = votes_only = posterior(votes, None, view)
@@ -120,6 +126,7 @@ def answer(state: ItemState, view: ProjectView, scorer: Scorer | None = None) ->
         entropy=vote_entropy(votes),
         fitted=scorer is not None and bool(given),
         joint=joint,
+        imported=imported,
     )
 
 

@@ -13,7 +13,8 @@ from streams.projects import ProjectView
 from streams.quality.agreement import Agreement
 from streams.quality.label_models import pooled_accuracy
 from streams.quality.project import Project, Scope
-from streams.quality.reliability import drift, reliability
+from streams.quality.reliability import BASELINE, drift, reliability
+from streams.quality.signals import Signals
 from streams.quality.skill import CONFUSION, ONE_COIN, Fitted, Known, Scorer, learnt, together
 from streams.quality.truth import Truth, Voice
 
@@ -61,9 +62,11 @@ def proposals(
         request: What asked for all items to be scored again; None: open ones that moved suffice.
     """
     if truth is not None:
-        for part in _parts(name, learnt(truth), refit):
+        skills = [*_skills(name, project, truth, refit)]
+        drifting = {one["annotator"]: one["drifting"] for one in skills if one["actor_kind"] == "annotator"}
+        for part in _parts(name, learnt(truth), drifting, refit):
             yield _proposal("annotators", part)
-        for skill in _skills(name, project, truth, refit):
+        for skill in skills:
             yield _proposal("skill", skill)
     for scope, agreement in project.agreement():
         record = coefficients(scope, agreement, view)
@@ -73,7 +76,7 @@ def proposals(
     yield _proposal("rescores", {**rescore, "request": request})
 
 
-def _parts(project: str, fitted: Fitted, refit: int) -> list[dict[str, Any]]:
+def _parts(project: str, fitted: Fitted, drifting: Mapping[str, bool], refit: int) -> list[dict[str, Any]]:
     """Return what a fit has learnt as records of the schema `annotators`."""
     chunks: list[list[dict[str, Any]]] = [[]]
     room = PART_CELLS
@@ -91,6 +94,7 @@ def _parts(project: str, fitted: Fitted, refit: int) -> list[dict[str, Any]]:
                     "given": known.given,
                     "able_right": known.able_right,
                     "able": known.able,
+                    "drifting": drifting.get(name, False),
                     "truth": [truth for (truth, _), _ in now],
                     "answer": [answer for (_, answer), _ in now],
                     "count": [count for _, count in now],
@@ -140,6 +144,7 @@ def _skills(name: str, project: Project, truth: Truth, refit: int) -> Iterator[d
             "judged": sum(project.is_judged(item) for _, item, _ in known),
             **result._asdict(),
             "drift_at": None if alarm is None else known[alarm][0],
+            "drifting": alarm is not None and len(known) - alarm <= BASELINE,
             "confusion": [
                 {"truth": labels.classes[true], "answer": labels.classes[said], "count": count}
                 for count, true, said in (largest if kind == "annotator" else ())
@@ -184,7 +189,7 @@ class Skills:
 
     def __init__(self) -> None:
         self._parts: dict[str, dict[int, dict[str, Any]]] = {}
-        self._scorers: dict[str, tuple[int, Scorer]] = {}
+        self._fits: dict[str, tuple[int, Scorer, Signals]] = {}
 
     def learn(self, value: bytes | None, log_time: int) -> None:
         """Take the next record of the topic; one that is none is passed over."""
@@ -200,17 +205,24 @@ class Skills:
         parts[part["part"]] = part
         if len(parts) == part["parts"]:
             del self._parts[part["project"]]
-            fitted = _together([parts[n] for n in sorted(parts)])
-            self._scorers[part["project"]] = part["refit"], Scorer(fitted)
+            whole = [parts[n] for n in sorted(parts)]
+            fitted = _together(whole)
+            drifting = {one["annotator"] for part in whole for one in part["annotators"] if one["drifting"]}
+            self._fits[part["project"]] = part["refit"], Scorer(fitted), Signals(fitted, drifting)
 
     def scorer(self, project: str) -> Scorer | None:
         """Return what scores a project's items, None before its first fit."""
-        found = self._scorers.get(project)
+        found = self._fits.get(project)
         return None if found is None else found[1]
+
+    def signals(self, project: str) -> Signals | None:
+        """Return what weighs a project's tasks, None before its first fit."""
+        found = self._fits.get(project)
+        return None if found is None else found[2]
 
     def refit(self, project: str) -> int:
         """Return the number of a project's newest whole fit, 0 before the first."""
-        found = self._scorers.get(project)
+        found = self._fits.get(project)
         return 0 if found is None else found[0]
 
 

@@ -11,7 +11,7 @@ from streams.errors import Poison
 from streams.events import Event, digest
 from streams.processors.claims import Claims, no_claims
 
-FORMAT = 1
+FORMAT = 2
 """Number of this layout; another one means: build the state again from the facts."""
 
 MAX_ITEM_BYTES = 640 * 1024
@@ -24,7 +24,9 @@ TEXT_CHARACTERS = 2000
 """How much of an item's text a review task carries."""
 
 Fact = dict[str, Any]
-"""What is kept of a fact: `at` (occurred_at, ms or None), `seq`, `logged` (ms), `digest`, `actor`, its own fields."""
+"""What is kept of a fact: `at` (occurred_at, ms or None), `seq`, `logged` (ms), `digest`, `actor`, its own fields.
+
+Of a prediction also `imported`: it is the answer of a consensus that was computed elsewhere, not a model's."""
 
 
 class Sent(TypedDict):
@@ -113,6 +115,8 @@ def fold(state: ItemState, topic: str, event: Event, log_time: int, size: int) -
     }
     for field in _KEPT[topic]:
         fact[field] = event[field]
+    if topic == "predictions" and event["actor"]["kind"] == "system":
+        fact["imported"] = True
     value = fact.get("value")
     if event.get("retracted"):
         fact["value"] = None  # a tool may repeat the label it takes back
@@ -131,7 +135,7 @@ _KEPT = {
     "flags": ("severity", "resolves"),
     "comments": ("thread", "resolved"),
     "corrections": ("verdict", "value", "reason", "undoes", "schema_version", "guideline_version"),
-    "predictions": ("model_version", "value", "probabilities", "out_of_sample"),
+    "predictions": ("model_version", "value", "probabilities", "novelty", "out_of_sample"),
     "gold": ("value", "use", "schema_version", "guideline_version"),
 }
 

@@ -99,8 +99,8 @@ class Items:
     def emit(self, state: ItemState, log_time: int) -> Iterable[Outgoing]:
         """Return the records for what changed of an item, scored by its project's settings as of `log_time`."""
         view = self._projects.at(state["project"], log_time)
-        scorer = self._skills.scorer(state["project"])
-        return [self._outgoing(snapshot, state["project"]) for snapshot in snapshots(state, view, scorer)]
+        scorer, signals = self._skills.scorer(state["project"]), self._skills.signals(state["project"])
+        return [self._outgoing(snapshot, state["project"]) for snapshot in snapshots(state, view, scorer, signals)]
 
     def _rescore(self, batch: Batch, rows: Rows) -> Effects:
         """Return what new skill or settings make of the items that were there: a slice for each record that counts."""
@@ -113,12 +113,13 @@ class Items:
             slice_, more = self._slices.next(rescore, batch.partition, rows)
             room -= len(slice_)
             view, scorer = self._projects.latest(project), self._skills.scorer(project)
+            signals = self._skills.signals(project)
             for item in slice_:
                 row = effects.rows.get(item) or rows.get(item)
                 if row is None or not (rescore["all"] or row["sent"]["task"]):
                     continue
                 least = 0.0 if rescore["all"] else LEAST_MOVE
-                if moved := [*snapshots(cast(ItemState, row), view, scorer, least)]:
+                if moved := [*snapshots(cast(ItemState, row), view, scorer, signals, least)]:
                     effects.rows[item] = row
                     effects.records += [self._outgoing(snapshot, project) for snapshot in moved]
             if more is not None:

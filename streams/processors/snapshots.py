@@ -13,6 +13,7 @@ from streams.processors.answer import Answer, answer, last, margin
 from streams.processors.item_state import Fact, ItemState
 from streams.processors.task import Consensus, consensus, predicted_label, review_task, shown_label
 from streams.projects import ProjectView
+from streams.quality.signals import Signals
 from streams.quality.skill import Scorer
 
 PPM = 1_000_000
@@ -28,7 +29,11 @@ class Snapshot(NamedTuple):
 
 
 def snapshots(
-    state: ItemState, view: ProjectView, scorer: Scorer | None = None, least: float = 0.0
+    state: ItemState,
+    view: ProjectView,
+    scorer: Scorer | None = None,
+    signals: Signals | None = None,
+    least: float = 0.0,
 ) -> Iterator[Snapshot]:
     """Yield what changed since the last call and note it in `state["sent"]`.
 
@@ -36,13 +41,14 @@ def snapshots(
         state: The item.
         view: Its project's settings.
         scorer: What the last fit knows of the project; None before the first.
+        signals: What it tells of classes and annotators; None before the first.
         least: A change of priority that is smaller than this, and nothing else, is not told.
     """
     sent = state["sent"]
     key = item_key(state["project"], state["item_id"])
     known = answer(state, view, scorer)
     shown = consensus(known, view)
-    task = review_task(state, known, shown, view)
+    task = review_task(state, known, shown, view, signals)
     if least and task["revision"] == sent["task"] and abs(task["priority"] - sent.get("priority", -1.0)) < least:
         return
     record = codec.encode("review_task", task)
@@ -179,7 +185,7 @@ def _corrected(state: ItemState, known: Answer, shown: Consensus, key: bytes, vi
         evidence = {event_id: fact for event_id, fact in known.labels.values() if fact["value"] is not None}
         if weight < round(PPM * view.policy.resolve_confidence):
             value, source = None, "none"
-    elif source in ("majority", "posterior"):
+    elif known.votes and source in ("majority", "posterior", "imported"):
         # The model's own voice is left out: what trains it is not decided by itself.
         label = shown_label(known, known.votes_only, view)
         value, source = events.choice(label), "consensus"
@@ -187,6 +193,8 @@ def _corrected(state: ItemState, known: Answer, shown: Consensus, key: bytes, vi
         evidence = {event_id: fact for event_id, fact in known.labels.values() if fact["value"] == value}
         if weight < round(PPM * view.policy.resolve_confidence):
             value, source = None, "none"
+    elif source == "imported":
+        value = None  # nobody labelled it, or with values that are not scored: nothing says that it is right
     elif source == "verdict" and known.verdict is not None:
         evidence = dict([known.verdict])
     elif source == "truth" and known.truth is not None:

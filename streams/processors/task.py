@@ -1,8 +1,8 @@
 """The review task of an item: is it open, how urgent is it, and why.
 
-Priority is the expected benefit of one review: the probability that the shown answer is wrong, raised by open flags
-(each an independent doubt). Ageing is part of the rank in a form that time does not change, so nothing starves and
-nothing needs a timer.
+Priority is the expected benefit of one review (`priority`). Ageing is part of the rank in a form that time does not
+change, priority - rate * opened_at: the order of two tasks never changes with time alone, so nothing needs a timer, and
+nothing starves: tasks that opened more than MAX_WEIGHT / rate days after one come after it, whatever they are.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,9 @@ import orjson
 from streams.events import content_of
 from streams.processors.answer import REVIEWER_ACCURACY, Answer, label_order, last
 from streams.processors.item_state import Fact, ItemState
+from streams.processors.priority import doubts, priority, rival_of, terms
 from streams.projects import ProjectView
+from streams.quality.signals import Signals
 
 DAY_MS = 86_400_000
 
@@ -44,8 +46,12 @@ def consensus(answer: Answer, view: ProjectView) -> Consensus:
         rejected = verdict["verdict"] == "rejected"
     if answer.truth is not None:
         return Consensus(answer.truth[1]["value"], "truth", answer.truth[0])
+    if answer.imported is not None and view.policy.shown == "imported" and not rejected:
+        event_id, fact = answer.imported
+        value = fact["value"] or {"kind": "choice", "choice": predicted_label(fact)}
+        return Consensus(value, "imported", event_id)
     if answer.majority is not None and not rejected:
-        by_posterior = answer.fitted and view.policy.shown == "posterior"
+        by_posterior = answer.fitted and view.policy.shown != "majority"
         label = shown_label(answer, answer.posterior, view)
         return Consensus({"kind": "choice", "choice": label}, "posterior" if by_posterior else "majority", "")
     if answer.joint is not None and not rejected:
@@ -54,14 +60,16 @@ def consensus(answer: Answer, view: ProjectView) -> Consensus:
 
 
 def shown_label(answer: Answer, posterior: Mapping[str, float], view: ProjectView) -> str:
-    """Return the label that a policy shows where nobody has decided: the likeliest, or the most frequent one.
+    """Return the label that a policy shows where nobody has decided: the likeliest, most frequent or imported one.
 
     Args:
         answer: What is known of an item with votes.
         posterior: Probability of each label; ties go to the lowest.
         view: The project's settings.
     """
-    if not answer.fitted or view.policy.shown != "posterior":
+    if view.policy.shown == "imported" and answer.imported is not None:
+        return predicted_label(answer.imported[1]) or ""
+    if not answer.fitted or view.policy.shown == "majority":
         return answer.majority or ""
     top = max(posterior.values())
     return min(
@@ -109,6 +117,8 @@ def probability_wrong(answer: Answer, shown: Consensus, against: int, view: Proj
         return round(answer.joint.p_wrong(view.policy.annotator_accuracy), 12)
     if shown.source in ("majority", "posterior"):
         return max(0.0, round(1 - answer.posterior.get(label_text(shown.value) or "", 0.0), 12))
+    if shown.source == "imported":
+        return _imported_wrong(answer, shown, view)
     if shown.source == "none":
         return None
     if not against:
@@ -119,8 +129,27 @@ def probability_wrong(answer: Answer, shown: Consensus, against: int, view: Proj
     return round(1 / (1 + exp(odds)), 12)
 
 
-def review_task(state: ItemState, answer: Answer, shown: Consensus, view: ProjectView) -> dict[str, Any]:
-    """Return the item's present task, with its shown answer, as a record of the schema `review_task`."""
+def _imported_wrong(answer: Answer, shown: Consensus, view: ProjectView) -> float | None:
+    """Return the probability that an imported answer is wrong, None where its annotators say nothing comparable."""
+    if answer.posterior and shown.value is not None and shown.value["kind"] == "choice":
+        return max(0.0, round(1 - answer.posterior.get(content_of(shown.value), 0.0), 12))
+    if answer.joint is not None and answer.joint.value == shown.value:
+        return round(answer.joint.p_wrong(view.policy.annotator_accuracy), 12)
+    return None
+
+
+def review_task(
+    state: ItemState, answer: Answer, shown: Consensus, view: ProjectView, signals: Signals | None = None
+) -> dict[str, Any]:
+    """Return the item's present task, with its shown answer, as a record of the schema `review_task`.
+
+    Args:
+        state: The item.
+        answer: What is known of its answer.
+        shown: The answer that is shown.
+        view: The project's settings.
+        signals: What the last fit tells of classes and annotators; None before the first.
+    """
     facts, claims = state["facts"], state["claims"]
     described = last(facts.get("items", _MISSING))
     item = described[1] if described is not None else {"text": None, "media": None, "group": None, "removed": False}
@@ -136,26 +165,30 @@ def review_task(state: ItemState, answer: Answer, shown: Consensus, view: Projec
     elif not answer.n_labels:
         status = "unlabelled"
     elif settled_at >= 0:
-        doubts = [*flags, *threads, *newer]
-        status = "open" if stale or any(fact["logged"] > settled_at for fact in doubts) else "closed"
+        later = [*flags, *threads, *newer]
+        status = "open" if stale or any(fact["logged"] > settled_at for fact in later) else "closed"
     reasons: list[str] = []
-    priority, tier = 0.0, None
+    doubted: dict[str, float] = {}
+    weighed: dict[str, float] = {}
+    urgency, tier = 0.0, None
+    policy = view.policy
     if status == "open":
-        doubt = 1 - (p_wrong or 0.0)
-        for severity in sorted(fact["severity"] for fact in flags):
-            doubt *= 1 - severity
-        priority = round(1 - doubt, 12)
-        policy = view.policy
+        doubted = doubts([fact["severity"] for fact in flags], bool(threads), stale, policy)
+        weighed = _terms(answer, shown, view, signals)
+        urgency = priority(p_wrong or 0.0, doubted, weighed)
         tier = (
-            "p0"
-            if priority >= policy.p0
-            else "p1"
-            if priority >= policy.p1
-            else "p2"
-            if priority >= policy.p2
-            else "p3"
+            "p0" if urgency >= policy.p0 else "p1" if urgency >= policy.p1 else "p2" if urgency >= policy.p2 else "p3"
         )
-        reasons = _reasons(answer, shown, p_wrong, view, bool(flags), bool(threads), bool(against), stale)
+        found = {
+            "flag": bool(flags),
+            "contradicted": bool(against),
+            "disagreement": len(answer.votes) > 1 or (answer.joint is not None and answer.agreement not in (None, 1.0)),
+            "stale_guideline": stale,
+            "comment": bool(threads),
+            **weighed,
+            "low_confidence": p_wrong is not None and 1 - p_wrong < policy.resolve_confidence,
+        }
+        reasons = [reason for reason, holds in found.items() if holds]
     labelled_by = sorted({fact["actor"] for fact in facts.get("labels", _MISSING).values()})
     opened_at, updated_at = log_times(state)
     verdict = answer.verdict
@@ -165,9 +198,11 @@ def review_task(state: ItemState, answer: Answer, shown: Consensus, view: Projec
         "revision": revision(state["item_id"], status, tier, reasons, shown, verdict),
         "status": status,
         "tier": tier,
-        "priority": priority,
-        "rank": round(priority - view.policy.ageing_per_day * opened_at / DAY_MS, 9),
+        "priority": urgency,
+        "rank": round(urgency - view.policy.ageing_per_day * opened_at / DAY_MS, 9),
         "reasons": reasons,
+        "doubts": doubted,
+        "terms": weighed,
         "consensus": shown.value,
         "posterior": posterior_told(answer),
         "p_wrong": p_wrong,
@@ -201,6 +236,21 @@ def review_task(state: ItemState, answer: Answer, shown: Consensus, view: Projec
     }
 
 
+def _terms(answer: Answer, shown: Consensus, view: ProjectView, signals: Signals | None) -> dict[str, float]:
+    """Return what an open item is worth, see `priority.terms`."""
+    predicted = predicted_label(answer.prediction)
+    label = shown.value["choice"] if shown.value is not None and shown.value["kind"] == "choice" else None
+    return terms(
+        label,
+        rival_of(label, answer.votes, predicted, answer.posterior),
+        predicted is not None and predicted != (label or label_text(shown.value)),
+        None if answer.prediction is None else answer.prediction["novelty"],
+        [name for name, (_, fact) in answer.labels.items() if fact["value"] is not None],
+        signals,
+        view.policy,
+    )
+
+
 def posterior_told(answer: Answer) -> dict[str, float]:
     """Return the posterior as the task tells it: the likeliest labels, from one in a million on."""
     likely = sorted(answer.posterior.items(), key=lambda entry: (-entry[1], entry[0]))[:MAX_POSTERIOR]
@@ -219,29 +269,6 @@ def guideline_changed(answer: Answer, shown: Consensus, settled_at: int, view: P
         guideline.log_time > decided_at and (not guideline.classes or label in guideline.classes)
         for guideline in view.guidelines
     )
-
-
-def _reasons(
-    answer: Answer,
-    shown: Consensus,
-    p_wrong: float | None,
-    view: ProjectView,
-    flagged: bool,
-    commented: bool,
-    contradicted: bool,
-    stale: bool,
-) -> list[str]:
-    """Return why an open item wants a review, the strongest first."""
-    found = {
-        "flag": flagged,
-        "contradicted": contradicted,
-        "disagreement": len(answer.votes) > 1 or (answer.joint is not None and answer.agreement not in (None, 1.0)),
-        "model_conflict": predicted_label(answer.prediction) not in (None, label_text(shown.value)),
-        "stale_guideline": stale,
-        "comment": commented,
-        "low_confidence": p_wrong is not None and 1 - p_wrong < view.policy.resolve_confidence,
-    }
-    return [reason for reason, holds in found.items() if holds]
 
 
 def predicted_label(prediction: Fact | None) -> str | None:

@@ -187,9 +187,10 @@ def prediction(
     probabilities: Mapping[str, float] | None = None,
     novelty: float | None = None,
     out_of_sample: bool = False,
+    imported: bool = False,
     **envelope: Unpack[Envelope],
 ) -> Fact:
-    """What a model version says of an item.
+    """What a model version says of an item, or a consensus that was computed elsewhere.
 
     Args:
         project: Project.
@@ -199,6 +200,7 @@ def prediction(
         probabilities: Probability by class, 0 to 1.
         novelty: How unlike the training data the item is, 0 to 1.
         out_of_sample: The model was not trained on this item.
+        imported: It is no model's voice but the answer of a consensus elsewhere, which the policy may show.
         **envelope: see `Envelope`.
     """
     fields = {
@@ -208,7 +210,7 @@ def prediction(
         "novelty": novelty,
         "out_of_sample": out_of_sample,
     }
-    return _fact("predictions", project, item_id, model_version, "model", fields, envelope)
+    return _fact("predictions", project, item_id, model_version, ("model", "system")[imported], fields, envelope)
 
 
 def item(

@@ -262,6 +262,7 @@ def _prediction(row: Row, source: Source, envelope: Envelope) -> Fact:
         probabilities=probabilities,
         novelty=row.number("novelty"),
         out_of_sample=row.truth("out_of_sample"),
+        imported=row.truth("imported"),
         **envelope,
     )
 
