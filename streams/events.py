@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 import orjson
 
 from streams.errors import Poison
+from streams.quality.limits import MAX_FRAMES, MAX_REGIONS, spanned
 
 MAX_AHEAD_MS = 5 * 60_000
 """How far `occurred_at` may lie after the log's timestamp, milliseconds."""
@@ -167,6 +168,8 @@ def check_value(field: str, value: Mapping[str, Any]) -> None:
         raise Poison("invalid", f"{field}.number is {content}: give a finite number")
     for label in classes_in(value):
         _text(f"a class in {field}.{kind}", label, 500)
+    if kind in _REGIONS and len(content) > MAX_REGIONS:
+        raise Poison("invalid", f"{field}.{kind} holds {len(content):,}: give at most {MAX_REGIONS:,}")
     if kind == "choices" and len({*content}) != len(content):
         raise Poison("invalid", f"{field}.choices names a class twice: give a set")
     if kind == "spans":
@@ -189,6 +192,9 @@ def check_value(field: str, value: Mapping[str, Any]) -> None:
             if not frames or frames[0] < 0 or any(later <= earlier for earlier, later in pairwise(frames)):
                 raise Poison("invalid", f"{field}: a track has keyframes, numbered from 0, in order, each once")
             _rectangles(field, track["frames"])
+        total = sum(map(spanned, content))
+        if total > MAX_FRAMES:
+            raise Poison("invalid", f"{field}: tracks of {total:,} frames: give at most {MAX_FRAMES:,}")
 
 
 def classes_in(value: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from streams.quality.limits import COMPARED, MAX_WORK, work
 from streams.quality.matching import THRESHOLD, assign
 from streams.quality.regions import Bools, Floats, Region
 from streams.quality.values import Value, agreement, alike, kind_of, similarities
@@ -98,7 +99,7 @@ def consensus(answers: Answers, order: Callable[[str], Any] = str) -> Consensus:
         order: Sorts labels; ties go to the lowest.
 
     Raises:
-        ValueError: there are no answers, or they are of several kinds, or hold tracks that are too long.
+        ValueError: there are no answers, they are of several kinds, or it would take too much work to compare them.
     """
     values = [answers[annotator] for annotator in sorted(answers)]
     kind = kind_of(values)
@@ -112,6 +113,7 @@ def consensus(answers: Answers, order: Callable[[str], Any] = str) -> Consensus:
         case "number":
             return _of(kind, _middle([value["number"] for value in values]), values)
         case "text":
+            _check_work(values)
             return _of(kind, _typical_text(values), values)
     regions = region_consensus(answers, order)
     shown = [found for found in regions if found.support >= QUORUM]
@@ -130,8 +132,10 @@ def disagreement(answers: Answers) -> float | None:
     """Return 1 less the mean agreement of pairs of annotators; None below two.
 
     Raises:
-        ValueError: the answers are of several kinds, or hold tracks that are too long.
+        ValueError: the answers are of several kinds, or it would take too much work to compare them.
     """
+    if len(answers) > 1:
+        _check_work([*answers.values()])
     pairs = [*combinations((answers[annotator] for annotator in sorted(answers)), 2)]
     return 1 - fsum(agreement(one, other) for one, other in pairs) / len(pairs) if pairs else None
 
@@ -147,9 +151,10 @@ def region_consensus(answers: Answers, order: Callable[[str], Any] = str) -> tup
         order: Sorts labels; ties go to the lowest.
 
     Raises:
-        ValueError: there are no answers, or they are of several kinds, or hold tracks that are too long.
+        ValueError: there are no answers, they are of several kinds, or it would take too much work to compare them.
     """
     kind = kind_of([*answers.values()])
+    _check_work([*answers.values()])
     annotators = sorted(answers)
     regions: list[Region] = []
     owner: list[str] = []
@@ -179,6 +184,17 @@ def region_consensus(answers: Answers, order: Callable[[str], Any] = str) -> tup
             )
         )
     return tuple(sorted(found, key=lambda one: (_place(kind, one.region), one.region["label"], one.annotators)))
+
+
+def _check_work(values: Sequence[Value]) -> None:
+    """Check that it takes seconds at most to compare the values of each two annotators.
+
+    Raises:
+        ValueError: it would not, or the values are of several kinds.
+    """
+    kind = kind_of(values)
+    if kind in COMPARED and work(kind, [value[kind] for value in values]) > MAX_WORK:
+        raise ValueError(f"{kind} by {len(values)} annotators: too many to compare each with each")
 
 
 def _of(kind: str, content: object, values: Sequence[Value]) -> Consensus:

@@ -16,13 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from streams.quality.limits import MAX_FRAMES, spanned
 from streams.quality.matching import THRESHOLD, assign, f1
 from streams.quality.regions import Floats, Region, areas, edges, iou
 
 Ints = NDArray[np.int64]
-
-MAX_FRAMES = 1_000_000
-"""Most frames that the tracks of one annotator may span together; over nine hours of one track."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,9 +63,9 @@ def paths(tracks: Sequence[Region]) -> list[Path]:
     Raises:
         ValueError: they span more than `MAX_FRAMES`.
     """
-    spanned = sum(track["frames"][-1]["frame"] - track["frames"][0]["frame"] + 1 for track in tracks)
-    if spanned > MAX_FRAMES:
-        raise ValueError(f"tracks of {spanned:,} frames: give at most {MAX_FRAMES:,}")
+    total = sum(map(spanned, tracks))
+    if total > MAX_FRAMES:
+        raise ValueError(f"tracks of {total:,} frames: give at most {MAX_FRAMES:,}")
     return [_path(track) for track in tracks]
 
 
@@ -93,11 +91,11 @@ def track_ious(ones: Sequence[Region], others: Sequence[Region]) -> Floats:
     first, second = paths(ones), paths(others)
     common = np.zeros((len(first), len(second)))
     equal = np.zeros_like(common, dtype=bool)
-    for i, one in enumerate(first):
-        for j, other in enumerate(second):
-            frames, here, there = _shared(one, other)
-            common[i, j] = areas(here, there)[0].sum()
-            equal[i, j] = len(one.frames) == len(other.frames) == len(frames) and bool((here == there).all())
+    for i, j in _near(first, second):
+        one, other = first[i], second[j]
+        frames, here, there = _shared(one, other)
+        common[i, j] = areas(here, there)[0].sum()
+        equal[i, j] = len(one.frames) == len(other.frames) == len(frames) and bool((here == there).all())
     own, its = (np.array([_volume(path) for path in side]) for side in (first, second))
     return iou(common, own[:, None] + its[None] - common, equal)
 
@@ -149,18 +147,40 @@ def _pairs(
 ) -> list[tuple[int, int, Ints, Floats]]:
     """Return pairs of tracks of one label with the frames in which they overlap by the threshold, and their IoU."""
     found = []
-    for i, one in enumerate(first):
-        for j, other in enumerate(second):
-            if ones[i]["label"] == others[j]["label"]:
-                frames, here, there = _shared(one, other)
-                ious = iou(*areas(here, there), (here == there).all(axis=-1))
-                near = ious >= THRESHOLD
-                found.append((i, j, frames[near], ious[near]))
+    for i, j in _near(first, second):
+        if ones[i]["label"] == others[j]["label"]:
+            frames, here, there = _shared(first[i], second[j])
+            ious = iou(*areas(here, there), (here == there).all(axis=-1))
+            enough = ious >= THRESHOLD
+            found.append((i, j, frames[enough], ious[enough]))
     return found
+
+
+def _near(first: Sequence[Path], second: Sequence[Path]) -> list[tuple[int, int]]:
+    """Return the pairs of tracks that are near at some time, or both never visible: most of a video's never meet."""
+    ones, others = _bounds(first)[:, None], _bounds(second)[None]
+    near = (ones[..., :3] <= others[..., 3:]).all(axis=-1) & (others[..., :3] <= ones[..., 3:]).all(axis=-1)
+    unseen, its_unseen = (np.array([not len(path.frames) for path in side], dtype=bool) for side in (first, second))
+    i, j = np.nonzero(near | (unseen[:, None] & its_unseen[None]))
+    return [*zip(i.tolist(), j.tolist(), strict=True)]
+
+
+def _bounds(side: Sequence[Path]) -> Floats:
+    """Return first frame, left and top edge, last frame, right and bottom edge of all that a path covers, (n, 6)."""
+    nowhere = [np.inf] * 3 + [-np.inf] * 3
+    found = [
+        [path.frames[0], *path.boxes[:, :2].min(axis=0), path.frames[-1], *path.boxes[:, 2:].max(axis=0)]
+        if len(path.frames)
+        else nowhere
+        for path in side
+    ]
+    return np.array(found, dtype=float).reshape(-1, 6)
 
 
 def _shared(one: Path, other: Path) -> tuple[Ints, Floats, Floats]:
     """Return the frames in which both are visible, and where each is then."""
+    if len(one.frames) == len(other.frames) and (one.frames == other.frames).all():
+        return one.frames, one.boxes, other.boxes
     frames, here, there = np.intersect1d(one.frames, other.frames, assume_unique=True, return_indices=True)
     return frames, one.boxes[here], other.boxes[there]
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from streams.quality.consensus import Consensus, class_support, consensus, disagreement, region_consensus
+from streams.quality.limits import work
 from streams.quality.matching import THRESHOLD
 from streams.quality.values import matches
 from tests.unit.regions import KINDS, REGIONS, Region, Value, box, polygon, span, track, values
@@ -225,3 +226,24 @@ def test_of_two_annotators_the_clusters_are_the_matching(data: st.DataObject) ->
     others: list[Region] = data.draw(st.lists(REGIONS["spans"], max_size=5))
     found = region_consensus(by_three("spans", ones, others))
     assert sum(len(one.annotators) == 2 for one in found) == len(matches("spans", ones, others, THRESHOLD))
+
+
+def test_what_would_take_minutes_is_not_compared() -> None:
+    """Nothing of it is built: how much work it is follows from sizes alone."""
+    many = [span(n, n + 1) for n in range(900)]
+    for contents in ([many] * 5, [[span(0, 1)]] * 300):
+        answers = {str(n): {"kind": "spans", "spans": content} for n, content in enumerate(contents)}
+        for compare in (consensus, disagreement):
+            with pytest.raises(ValueError, match="too many to compare"):
+                compare(answers)
+    long = {str(n): {"kind": "text", "text": "x" * 1_000_000} for n in range(2)}
+    with pytest.raises(ValueError, match="too many to compare"):
+        consensus(long)
+
+
+def test_how_much_work_tracks_are() -> None:
+    """By hand: two annotators; each track of one with each of the other, over all its frames at most."""
+    one, other = [track((0, 0.0, True), (99, 0.0, True))] * 2, [track((0, 0.0, True), (49, 0.0, True))]
+    assert work("boxes", [one, other]) == 300 + 2
+    assert work("tracks", [one, other]) == 300 + 2 + (200 * 1 + 50 * 2) / 2 / 25
+    assert work("text", ["x" * 64_000, "x"]) == 300 + 1

@@ -111,6 +111,8 @@ def track(*frames: int) -> dict[str, object]:
         ("tracks", [track()], "keyframes"),
         ("tracks", [track(-1, 0)], "keyframes"),
         ("tracks", [track(3, 3)], "keyframes"),
+        ("tracks", [track(0, 600_000)] * 2, "1,200,002 frames"),
+        ("boxes", [region()] * 1001, "at most 1,000"),
         ("number", float("inf"), "finite"),
         ("keypoints", [], "use one of"),
     ],

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.quality.tracks import MAX_FRAMES, Frames, by_frame, idf1, paths, track_ious
+from streams.quality.limits import MAX_FRAMES
+from streams.quality.tracks import Frames, by_frame, idf1, paths, track_ious
 from tests.unit.regions import REGIONS, Region, track
 
 
