@@ -24,7 +24,7 @@ from streams.sinks.tables import TABLES, VOLATILE
 from streams.sinks.writer import Writer
 from tests.crash.cluster import ROOT, wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.timeout(600)]
 
 PROJECT = "sentiment"
 VIEWS = ("annotator_accuracy_daily", "review_queue_now", "disagreement_now", "event_counts")
@@ -131,7 +131,7 @@ class Run:
                 summary = import_file(file, kind, PROJECT, send)
                 assert (summary.sent, summary.bad) == (len(content), 0)
         assert not due
-        settle(self.settings, PROJECT, 150)
+        settle(self.settings, PROJECT, 300)
         return self.content()
 
     def content(self) -> Content:

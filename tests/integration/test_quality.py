@@ -15,6 +15,7 @@ from streams.errors import LabelloopError
 from streams.producers.producer import Producer
 from streams.query.settle import settle
 from streams.query.simulate import simulate
+from streams.query.wait import wait
 from streams.settings import Settings
 from tests.crash.cluster import read
 from tests.crash.real import Process, running
@@ -24,7 +25,7 @@ from tests.waiting import eventually
 
 _PLACE_AND_TIME = ("opened_at", "updated_at", "rank", "project")
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 
 def labels_of(project: str, seed: int = 3) -> list[events.Event]:
@@ -79,15 +80,15 @@ def test_settled_the_queue_forgets_in_which_order_labels_came_and_who_was_killed
     for start in range(0, 300, 60):
         publish(settings, backwards[start : start + 60])
         if start == 120:
-            settle(settings, "other", 60)  # fitted to a lopsided part of them in between
+            settle(settings, "other", 200)  # fitted to a lopsided part of them in between
     publish(settings, backwards[:50])  # and some of them twice
-    settle(settings, "one", 60)
+    settle(settings, "one", 200)
     fitters = children(workers[0])
     assert fitters, workers[0].log()
     workers[0].kill()
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in fitters), "the fitter goes with its worker", 30)
     workers[0].start()
-    settle(settings, "other", 90)
+    settle(settings, "other", 200)
     one, other = tasks(settings, "one"), tasks(settings, "other")
     assert one == other
     assert len(one) == 60
@@ -108,11 +109,11 @@ def test_settled_the_queue_forgets_in_which_order_labels_came_and_who_was_killed
 
 def test_a_verdict_moves_the_items_nobody_looked_at(settings: Settings, workers: list[Process]) -> None:
     publish(settings, labels_of("p"))
-    settle(settings, "p", 60)
+    settle(settings, "p", 200)
     before = tasks(settings, "p")
     wrong = [i for i, task in before.items() if int(i[1:]) % 2 == 0 and "e" in _who(task, "cat")][:12]
     publish(settings, [verdict("r", "corrected", "dog", project="p", item_id=item) for item in wrong], "corrections")
-    settle(settings, "p", 60)
+    settle(settings, "p", 200)
     after = tasks(settings, "p")
     assert all(after[item]["status"] == "closed" for item in wrong)
     moved = [i for i in after if i not in wrong and abs(after[i]["p_wrong"] - before[i]["p_wrong"]) > 0.001]
@@ -160,6 +161,7 @@ def test_without_a_quality_worker_settling_says_what_is_missing(settings: Settin
     with running(settings, "items", "--slot", "0"), running(settings, "sink"):
         with Producer(settings) as producer:
             producer.label("p", "i", "ann", "cat")
+        wait(settings, 100)
         with pytest.raises(LabelloopError, match="start one with `labelloop worker quality`"):
             settle(settings, "p", 8)
     assert json.dumps(tasks(settings, "p")["i"]["posterior"]) == '{"cat": 0.8}'
@@ -170,10 +172,10 @@ def test_a_simulated_review_finds_more_than_chance_and_reviews_each_item_once(
 ) -> None:
     publish(settings, labels_of("p"))
     gold = {f"i{n:02}": "cat" if n % 2 else "dog" for n in range(60)}
-    steps = [*simulate(settings, "p", gold, 0.2, 0.1, "queue", 60)]
+    steps = [*simulate(settings, "p", gold, 0.2, 0.1, "queue", 200)]
     assert [step.reviews for step in steps] == [6, 12]
     assert steps[-1].found > 0.2 * steps[-1].errors > 0
     verdicts = query(settings, "SELECT uniqExact(item_id), count() FROM corrections FINAL WHERE project = 'p'")
     assert verdicts == [(12, 12)]
     with pytest.raises(LabelloopError, match="no open item"):
-        [*simulate(settings, "p", {"elsewhere": "cat"}, 0.2, 0.1, "queue", 60)]
+        [*simulate(settings, "p", {"elsewhere": "cat"}, 0.2, 0.1, "queue", 200)]
