@@ -23,6 +23,7 @@ _COMMANDS = {
     "correct": "review",
     "confirm": "review",
     "undo": "review",
+    "unsure": "review",
     "show": "review",
     "sql": "read",
     "export": "read",

@@ -162,6 +162,21 @@ def confirm(item: str, project: str, reviewer: str | None, reason: str | None, d
 @click.argument("item")
 @project_option
 @_reviewer_option
+@click.option("--reason", help="Why, in your words.")
+@data_option
+def unsure(item: str, project: str, reviewer: str | None, reason: str | None, data: Path | None) -> None:
+    """Ask another reviewer: you are not given the item again.
+
+    Example: labelloop unsure img-7 --project birds --reason "back to the camera"
+    """
+    with _open(data, project, reviewer) as tasks:
+        click.echo(tasks.verdict(tasks.get(item), "unsure", reason=reason))
+
+
+@click.command()
+@click.argument("item")
+@project_option
+@_reviewer_option
 @data_option
 def undo(item: str, project: str, reviewer: str | None, data: Path | None) -> None:
     """Take back the standing verdict of an item.

@@ -176,10 +176,20 @@ def last_by_actor(facts: Mapping[str, Fact]) -> dict[str, tuple[str, Fact]]:
 
 def last_verdict(corrections: Mapping[str, Fact]) -> tuple[str, Fact] | None:
     """Return the last verdict that nobody took back."""
-    if not corrections:
-        return None
+    return last(standing(corrections)) if corrections else None
+
+
+def standing(corrections: Mapping[str, Fact]) -> dict[str, Fact]:
+    """Return the verdicts that nobody took back."""
     undone = {fact["undoes"] for fact in corrections.values()}
-    return last({i: fact for i, fact in corrections.items() if fact["verdict"] != "undone" and i not in undone})
+    return {i: fact for i, fact in corrections.items() if fact["verdict"] != "undone" and i not in undone}
+
+
+def unsure_reviewers(corrections: Mapping[str, Fact]) -> list[str]:
+    """Return who last said that they cannot decide, sorted."""
+    if not corrections:
+        return []
+    return sorted(who for who, (_, fact) in last_by_actor(standing(corrections)).items() if fact["verdict"] == "unsure")
 
 
 def label_order(label: str, view: ProjectView) -> tuple[int, float, str]:

@@ -4,6 +4,7 @@ The first claim in the log owns the item until its lease ends, judged by record 
 timer: a reader treats a lease in the past as free.
 """
 
+from collections.abc import Collection
 from typing import TypedDict
 
 from streams.events import Event
@@ -25,7 +26,7 @@ def no_claims() -> Claims:
     return Claims(owner=None, until=None, skipped_by=[], recent=[])
 
 
-def apply_claim(claims: Claims, event: Event, log_time: int, lease_ms: int) -> bool:
+def apply_claim(claims: Claims, event: Event, log_time: int, lease_ms: int, unsure_by: Collection[str] = ()) -> bool:
     """Apply the next claim fact of the log, in place.
 
     Args:
@@ -33,6 +34,7 @@ def apply_claim(claims: Claims, event: Event, log_time: int, lease_ms: int) -> b
         event: The decoded, valid fact.
         log_time: The record's timestamp, ms.
         lease_ms: Lease where the fact names none, ms.
+        unsure_by: Who could not decide: their claim has served its purpose, and they get no other one.
 
     Returns:
         Whether anything changed; a claim that lost the race or a copy changes nothing.
@@ -41,13 +43,13 @@ def apply_claim(claims: Claims, event: Event, log_time: int, lease_ms: int) -> b
         return False
     claims["recent"] = [*claims["recent"][1 - _REMEMBERED :], event["event_id"]]
     actor, action = event["actor"]["id"], event["action"]
-    held = claims["owner"] is not None and claims["until"] is not None and log_time < claims["until"]
+    held = claims["owner"] not in (None, *unsure_by) and claims["until"] is not None and log_time < claims["until"]
     mine = claims["owner"] == actor
     if action == "skip" and actor not in claims["skipped_by"]:
         claims["skipped_by"] = sorted([*claims["skipped_by"], actor])
     if action in ("skip", "release"):
         if mine:
             claims["owner"], claims["until"] = None, None
-    elif (action == "claim" and not held) or (mine and held):
+    elif actor not in unsure_by and ((action == "claim" and not held) or (mine and held)):
         claims["owner"], claims["until"] = actor, log_time + (event["lease_ms"] or lease_ms)
     return True

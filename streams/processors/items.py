@@ -13,6 +13,7 @@ from streams.dead_letters import DeadLetter
 from streams.errors import LabelloopError, NotNow, Poison
 from streams.events import Event, classes_in
 from streams.keys import item_key, partition_of, project_partition
+from streams.processors.answer import unsure_reviewers
 from streams.processors.claims import apply_claim
 from streams.processors.fits import Skills
 from streams.processors.item_state import FORMAT, ItemState, fold, new_state
@@ -80,7 +81,8 @@ class Items:
                 view = self._projects.at(event["project"], record.timestamp)
                 self._authorise(topic, event, view)
                 if topic == "claims":
-                    moved = apply_claim(state["claims"], event, record.timestamp, view.policy.lease_ms)
+                    unsure_by = unsure_reviewers(state["facts"].get("corrections", {}))
+                    moved = apply_claim(state["claims"], event, record.timestamp, view.policy.lease_ms, unsure_by)
                 else:
                     moved = fold(state, topic, event, record.timestamp, len(record.value or b""))
             except Poison as poison:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from streams.events import content_of
-from streams.processors.answer import REVIEWER_ACCURACY, Answer, label_order, last
+from streams.processors.answer import REVIEWER_ACCURACY, Answer, label_order, last, unsure_reviewers
 from streams.processors.item_state import Fact, ItemState
 from streams.processors.priority import doubts, priority, rival_of, terms
 from streams.projects import ProjectView
@@ -154,8 +154,11 @@ def review_task(
     described = last(facts.get("items", _MISSING))
     item = described[1] if described is not None else {"text": None, "media": None, "group": None, "removed": False}
     flags, threads = open_flags(state), open_threads(state)
-    settled_at = answer.verdict[1]["logged"] if answer.verdict else answer.truth[1]["logged"] if answer.truth else -1
-    newer = newer_labels(answer, answer.verdict[1]["value"], settled_at) if answer.verdict else []
+    verdict, unsure_by = answer.verdict, unsure_reviewers(facts.get("corrections", _MISSING))
+    unsure = [verdict[1]] if verdict is not None and verdict[1]["verdict"] == "unsure" else []
+    decided = None if unsure else verdict
+    settled_at = decided[1]["logged"] if decided else answer.truth[1]["logged"] if answer.truth else -1
+    newer = newer_labels(answer, decided[1]["value"], settled_at) if decided else []
     against = [fact for fact in newer if fact["value"] != shown.value]
     stale = guideline_changed(answer, shown, settled_at, view)
     p_wrong = probability_wrong(answer, shown, len(against), view)
@@ -165,7 +168,7 @@ def review_task(
     elif not answer.n_labels:
         status = "unlabelled"
     elif settled_at >= 0:
-        later = [*flags, *threads, *newer]
+        later = [*flags, *threads, *newer, *unsure]
         status = "open" if stale or any(fact["logged"] > settled_at for fact in later) else "closed"
     reasons: list[str] = []
     doubted: dict[str, float] = {}
@@ -180,6 +183,7 @@ def review_task(
             "p0" if urgency >= policy.p0 else "p1" if urgency >= policy.p1 else "p2" if urgency >= policy.p2 else "p3"
         )
         found = {
+            "second_opinion": bool(unsure),
             "flag": bool(flags),
             "contradicted": bool(against),
             "disagreement": len(answer.votes) > 1 or (answer.joint is not None and answer.agreement not in (None, 1.0)),
@@ -191,7 +195,9 @@ def review_task(
         reasons = [reason for reason, holds in found.items() if holds]
     labelled_by = sorted({fact["actor"] for fact in facts.get("labels", _MISSING).values()})
     opened_at, updated_at = log_times(state)
-    verdict = answer.verdict
+    owner, until = claims["owner"], claims["until"]
+    if owner in unsure_by:
+        owner = until = None  # the claim has served its purpose, and a second reviewer must not wait for its end
     return {
         "project": state["project"],
         "item_id": state["item_id"],
@@ -226,8 +232,9 @@ def review_task(
         },
         "annotators": labelled_by,
         "skipped_by": claims["skipped_by"],
-        "owner": claims["owner"],
-        "lease_until": claims["until"],
+        "unsure_by": unsure_by,
+        "owner": owner,
+        "lease_until": until,
         "group": item["group"],
         "text": item["text"],
         "media": item["media"],

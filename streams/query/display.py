@@ -52,6 +52,8 @@ def task_table(task: Task) -> Table:
         why = f": {verdict['reason']}" if verdict["reason"] else ""
         value = _label(verdict["value"]) if verdict["value"] else ""
         table.add_row("verdict", Text(f"{verdict['verdict']} {value} by {verdict['reviewer']}{why}"))
+    if task["unsure_by"]:
+        table.add_row("unsure", Text(", ".join(task["unsure_by"])))
     if task["owner"] is not None and task["lease_until"] is not None:
         until = datetime.fromtimestamp(task["lease_until"] / 1000, UTC)
         table.add_row("claimed", Text(f"{task['owner']} until {until:%Y-%m-%d %H:%M:%S} UTC"))

@@ -103,6 +103,8 @@ class ReviewQueue:
     def claim(self, task: Task, lease_ms: int | None = None) -> bool:
         """Ask for an item and wait until the log has decided; return whether it is ours.
 
+        Who could not decide on it is not given it again: another reviewer is asked for.
+
         Raises:
             LabelloopError: no decision came in `CLAIM_LIMIT_S`.
         """
@@ -191,7 +193,7 @@ class ReviewQueue:
 
     def _hold(self, task: Task, action: str, lease_ms: int | None) -> bool:
         before = self.get(task["item_id"])
-        if action == "renew" and not self._holds(before):
+        if self.reviewer in before["unsure_by"] or (action == "renew" and not self._holds(before)):
             return False
         self._send().claim(
             self.project, task["item_id"], self.reviewer, action, lease_ms=lease_ms, task_revision=task["revision"]

@@ -1,7 +1,7 @@
 """The review queue of one project as a reader sees it: pure, fed with the snapshots of `review.state`.
 
 The newest snapshot of an item replaces its earlier ones, so superseded tasks are gone by themselves. Whoever labelled
-an item or skipped it is not given it, and an expired lease is free.
+an item, skipped it or could not decide is not given it, and an expired lease is free.
 """
 
 from collections.abc import Collection, Iterator
@@ -49,8 +49,8 @@ class Tasks:
     def _is_for_me(self, task: Task) -> bool:
         if task["status"] != "open" or task["tier"] not in self._tiers:
             return False
-        return self._reviewer is None or not (
-            self._reviewer in task["annotators"] or self._reviewer in task["skipped_by"]
+        return self._reviewer is None or all(
+            self._reviewer not in task[names] for names in ("annotators", "skipped_by", "unsure_by")
         )
 
     def _is_free(self, task: Task, now_ms: int) -> bool:

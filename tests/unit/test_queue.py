@@ -15,6 +15,7 @@ def task(item_id: str, rank: float, **fields: Any) -> Task:
         "rank": rank,
         "annotators": [],
         "skipped_by": [],
+        "unsure_by": [],
         "owner": None,
         "lease_until": None,
         **fields,
@@ -41,11 +42,11 @@ def test_other_projects_and_tiers_are_left_out() -> None:
     assert queue_of(task("a", 1, project="q"), task("b", 1, tier="p2")) == []
 
 
-def test_nobody_is_given_what_they_labelled_or_skipped() -> None:
-    labelled, skipped = task("a", 1, annotators=["ria"]), task("b", 1, skipped_by=["ria"])
-    assert queue_of(labelled, skipped) == []
-    assert queue_of(labelled, skipped, reviewer="tom") == ["a", "b"]
-    assert queue_of(labelled, skipped, reviewer=None) == ["a", "b"]
+def test_nobody_is_given_what_they_labelled_or_skipped_or_could_not_decide() -> None:
+    snapshots = [task(name[0], 1, **{name: ["ria"]}) for name in ("annotators", "skipped_by", "unsure_by")]
+    assert queue_of(*snapshots) == []
+    assert queue_of(*snapshots, reviewer="tom") == ["a", "s", "u"]
+    assert queue_of(*snapshots, reviewer=None) == ["a", "s", "u"]
 
 
 def test_a_claimed_task_is_free_again_after_its_lease() -> None:

@@ -7,6 +7,7 @@ import pytest
 from streams import events
 from streams.events import Event
 from streams.processors.answer import answer
+from streams.processors.claims import apply_claim
 from streams.processors.item_state import ItemState, fold, new_state
 from streams.processors.task import consensus, review_task
 from streams.projects import Projects
@@ -121,9 +122,53 @@ def test_rejected_answer_leaves_none() -> None:
     assert (task["status"], task["consensus"], task["consensus_source"]) == ("closed", None, "none")
 
 
-def test_unsure_closes_and_keeps_the_majority() -> None:
-    task = task_of(*SPLIT, ("corrections", verdict("r", "unsure")))
-    assert (task["status"], task["consensus"]["choice"]) == ("closed", "dog")
+def test_unsure_keeps_the_task_open_for_a_second_reviewer_who_settles_it() -> None:
+    unsure = ("corrections", verdict("r", "unsure"))
+    task = task_of(*SPLIT, unsure)
+    assert (task["status"], task["consensus"]["choice"], task["unsure_by"]) == ("open", "dog", ["r"])
+    assert task["reasons"][0] == "second_opinion"
+    assert task["verdict"]["verdict"] == "unsure"
+    both = task_of(*SPLIT, unsure, ("corrections", verdict("q", "unsure")))
+    assert (both["status"], both["unsure_by"]) == ("open", ["q", "r"])
+    settled = task_of(*SPLIT, unsure, ("corrections", verdict("q", "corrected", "cat")))
+    assert (settled["status"], settled["consensus"]["choice"], settled["reasons"]) == ("closed", "cat", [])
+    again = task_of(*SPLIT, unsure, ("corrections", verdict("q", "corrected", "cat")), ("labels", label("d", "dog")))
+    assert (again["status"], again["unsure_by"]) == ("open", ["r"])
+
+
+def test_who_was_unsure_may_take_it_back_or_decide_after_all() -> None:
+    unsure = verdict("r", "unsure")
+    undone = ("corrections", verdict("r", "undone", undoes=unsure["event_id"]))
+    taken = task_of(*SPLIT, ("corrections", unsure), undone)
+    assert (taken["status"], taken["unsure_by"], taken["verdict"]) == ("open", [], None)
+    assert "second_opinion" not in taken["reasons"]
+    decided = task_of(*SPLIT, ("corrections", unsure), ("corrections", verdict("r", "confirmed", "dog")))
+    assert (decided["status"], decided["unsure_by"]) == ("closed", [])
+
+
+def test_truth_gold_that_comes_later_settles_what_a_reviewer_could_not() -> None:
+    unsure = ("corrections", verdict("r", "unsure"))
+    gold = ("gold", fact("gold", "lead", kind="lead", use="truth", value=events.choice("cat")))
+    assert task_of(*SPLIT, unsure, gold)["status"] == "closed"
+    doubted = task_of(*SPLIT, gold, unsure)
+    assert (doubted["status"], doubted["consensus"]["choice"]) == ("open", "cat")
+
+
+def test_the_claim_of_who_was_unsure_keeps_nobody_waiting() -> None:
+    state = state_of(*SPLIT)
+    apply_claim(state["claims"], fact("claims", "r", kind="reviewer"), 4000, 10**9)
+    view = Projects().at(PROJECT, 10**12)
+
+    def owner() -> Any:
+        known = answer(state, view)
+        return review_task(state, known, consensus(known, view), view)["owner"]
+
+    assert owner() == "r"
+    fold(state, "corrections", verdict("r", "unsure"), 5000, 100)
+    assert owner() is None
+    for claimant in "rq":
+        apply_claim(state["claims"], fact("claims", claimant, kind="reviewer", source_ref="later"), 6000, 10**9, ["r"])
+    assert owner() == "q", "the lease of r has not ended, but r gets it no more"
 
 
 @pytest.mark.parametrize(("use", "source"), [("truth", "truth"), ("fixed", "truth"), ("evaluation", "majority")])
@@ -201,8 +246,8 @@ def test_alike_tasks_of_two_items_have_two_revisions() -> None:
     assert tasks[0]["revision"] != tasks[1]["revision"]
 
 
-def test_after_an_unsure_verdict_every_new_label_asks_again_even_one_that_becomes_the_answer() -> None:
-    facts: list[tuple[str, Event]] = [("labels", label("a", "cat")), ("corrections", verdict("r", "unsure"))]
+def test_after_a_rejection_every_new_label_asks_again_even_one_that_becomes_the_answer() -> None:
+    facts: list[tuple[str, Event]] = [("labels", label("a", "cat")), ("corrections", verdict("r", "rejected"))]
     assert task_of(*facts)["status"] == "closed"
     for annotator in ("b", "c"):
         facts.append(("labels", label(annotator, "dog")))

@@ -44,3 +44,12 @@ ALTER TABLE review_tasks COMMENT COLUMN consensus_value
 
 ALTER TABLE review_tasks COMMENT COLUMN consensus_source
     'verdict, truth, posterior, majority, imported or none.';
+
+ALTER TABLE review_state ADD COLUMN IF NOT EXISTS unsure_by Array(String)
+    COMMENT 'Reviewers who could not decide; none of them is given it again.' AFTER skipped_by;
+
+ALTER TABLE review_tasks ADD COLUMN IF NOT EXISTS unsure_by Array(String)
+    COMMENT 'Reviewers who could not decide; none of them is given it again.' AFTER skipped_by;
+
+ALTER TABLE corrections COMMENT COLUMN verdict
+    'corrected (value is right), confirmed (the shown answer, given as value, is right), rejected (the shown answer is wrong, none given), unsure (asks for another reviewer), undone (takes back the verdict named in undoes).';
