@@ -1,8 +1,8 @@
 """Quality beside the best libraries: right answers, order of review, calibration, goals.
 
-Run as `make bench-quality`; prints tables and writes `bench/results/quality.json`. The libraries run in an environment
-of their own (`peers.lock`), which the first run makes. All of it is repeatable: seeds are fixed, no result depends on
-the machine's speed.
+Run as `make bench-quality`; prints tables and writes `bench/results/quality.json`, and reliability diagrams beside it.
+The libraries run in an environment of their own (`peers.lock`), which the first run makes. All of it but the costs is
+repeatable: seeds are fixed, no other result depends on the machine's speed.
 """
 
 import argparse
@@ -17,14 +17,16 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from bench.quality import core, pipeline, tables
+from bench.quality import core, cost, pipeline, tables
 from bench.quality.data import NAMES, DataSet, load
 from bench.quality.goals import Cases, Goal, Streams, order_goals, stream_goals
-from bench.quality.order import ALONE, SHOWN, WITH, case, own_calibration
-from bench.quality.peers import Peers, ask
+from bench.quality.measures import Bin, reliability
+from bench.quality.order import ALONE, SHOWN, WITH, case, judged, own_calibration
+from bench.quality.peers import Peers, ask, draw
 from streams.errors import LabelloopError
 from streams.quality.labels import Floats
 
+DIAGRAMS = "reliability-{}.svg"
 RESULT = Path(__file__).parent.parent / "results" / "quality.json"
 
 Posteriors = Mapping[str, Mapping[str, Floats]]
@@ -37,6 +39,7 @@ class Quality:
 
     cases: Cases
     calibration: Mapping[str, Mapping[str, float]]
+    reliability: Mapping[str, Mapping[str, Sequence[Bin]]]
     goals: Sequence[Goal]
 
 
@@ -47,7 +50,16 @@ def quality(sets: Sequence[DataSet], peers: Mapping[str, Peers], ours: Posterior
         kind: {one.name: own_calibration(one, ours[one.name][kind]) for one in sets if kind in ours[one.name]}
         for kind in (ALONE, WITH)
     }
-    return Quality(cases, {kind: found for kind, found in calibration.items() if found}, order_goals(cases))
+    bins = {one.name: diagrams(one, ours[one.name]) for one in sets}
+    return Quality(cases, {kind: found for kind, found in calibration.items() if found}, bins, order_goals(cases))
+
+
+def diagrams(data: DataSet, ours: Mapping[str, Floats]) -> dict[str, list[Bin]]:
+    """Return the reliability of p_wrong, with the model where there is one, by the answer that is shown."""
+    posterior = ours.get(WITH, ours.get(ALONE))
+    assert posterior is not None
+    shown = {"its own answer": posterior.argmax(axis=1), "the majority's": data.majority()}
+    return {name: reliability(*judged(data, posterior, answer)) for name, answer in shown.items()}
 
 
 def of_core(sets: Sequence[DataSet], peers: Mapping[str, Peers]) -> Posteriors:
@@ -121,7 +133,14 @@ def _of(posterior: Floats, answer: Any) -> Floats:
 
 def _plain(measured: Quality) -> dict[str, Any]:
     cases = {name: {shown: asdict(one) for shown, one in found.items()} for name, found in measured.cases.items()}
-    return {"order": cases, "calibration": measured.calibration, "goals": [asdict(goal) for goal in measured.goals]}
+    told = {"calibration": measured.calibration, "reliability": measured.reliability}
+    return {"order": cases, **told, "goals": [asdict(goal) for goal in measured.goals]}
+
+
+def _draw(console: Console, measured: Quality, name: str) -> None:
+    file = RESULT.parent / DIAGRAMS.format(name)
+    draw(measured.reliability, file)
+    console.print(f"reliability diagrams: {file.name}, beside the results")
 
 
 def _write(found: Mapping[str, Any]) -> None:
@@ -166,12 +185,18 @@ def main() -> None:
     )
     tables.review_order(console, measured.cases)
     tables.calibration(console, measured.cases, measured.calibration)
+    _draw(console, measured, "core")
     tables.goals(console, "Goals, pure core", [*measured.goals, *stream_found])
+    costs = [*cost.costs()]
+    tables.costs(console, costs)
+    report["cost"] = [asdict(one) for one in costs]
+    _write(report)
     if not asked.core_only:
         from_topics, by_set = piped(sets, peers, console)
         _write(report | {"pipeline": _plain(from_topics) | {"sets": by_set}})
         tables.review_order(console, from_topics.cases)
         tables.calibration(console, from_topics.cases, from_topics.calibration)
+        _draw(console, from_topics, "pipeline")
         tables.pipeline(console, by_set)
         tables.reviews(console, {name: one["reviews"] for name, one in by_set.items()})
         tables.goals(console, "Goals, as it comes out of the topics", from_topics.goals)

@@ -1,5 +1,7 @@
 """How good an order of review is, and how honest the probabilities that make it."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,13 +52,35 @@ def spread_of_difference(one: Floats, other: Floats, wrong: Wrong, seed: int = 0
     return float(np.nanstd(differences))
 
 
-def calibration_error(p_wrong: Floats, wrong: Wrong, bins: int = 10) -> float:
-    """Return the expected calibration error: the mean over items of |mean p_wrong - share wrong| of their bin.
+class Bin(NamedTuple):
+    """Items of like probability.
+
+    Args:
+        items: How many.
+        mean: Their mean probability that the answer is wrong.
+        wrong: Share of them whose answer is wrong.
+    """
+
+    items: int
+    mean: float
+    wrong: float
+
+
+def reliability(p_wrong: Floats, wrong: Wrong, bins: int = 10) -> list[Bin]:
+    """Return what a reliability diagram shows: bins of equal width that hold items, rising.
 
     Args:
         p_wrong: Probability that the answer is wrong.
         wrong: Whether it is.
-        bins: Number of bins of equal width.
+        bins: Number of bins.
     """
     place = np.minimum((p_wrong * bins).astype(int), bins - 1)
-    return float(np.abs(np.bincount(place, p_wrong - wrong, bins)).sum() / len(wrong))
+    items = np.bincount(place, minlength=bins)
+    filled = items > 0
+    mean, share = (np.bincount(place, of, bins)[filled] / items[filled] for of in (p_wrong, wrong))
+    return [Bin(*one) for one in zip(items[filled].tolist(), mean.tolist(), share.tolist(), strict=True)]
+
+
+def calibration_error(p_wrong: Floats, wrong: Wrong, bins: int = 10) -> float:
+    """Return the expected calibration error: the mean over items of |mean p_wrong - share wrong| of their bin."""
+    return sum(one.items * abs(one.mean - one.wrong) for one in reliability(p_wrong, wrong, bins)) / len(wrong)

@@ -119,6 +119,16 @@ def case(data: DataSet, peers: Peers, ours: Mapping[str, Floats], shown: str) ->
 
 def own_calibration(data: DataSet, posterior: Floats) -> float:
     """Return the expected calibration error of p_wrong where the most probable class is shown."""
+    return calibration_error(*judged(data, posterior, posterior.argmax(axis=1)))
+
+
+def judged(data: DataSet, posterior: Floats, answer: Ints) -> tuple[Floats, Wrong]:
+    """Return p_wrong of an answer, and whether it is wrong, for the items with gold.
+
+    Args:
+        data: The data set.
+        posterior: Probability of each class, shape (N, K).
+        answer: Class that is shown, shape (N,).
+    """
     known = data.gold >= 0
-    wrong: Wrong = (posterior.argmax(axis=1) != data.gold)[known]
-    return calibration_error(1 - posterior.max(axis=1)[known], wrong)
+    return (1 - posterior[np.arange(len(posterior)), answer])[known], (answer != data.gold)[known]

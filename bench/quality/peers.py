@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import venv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.quality.data import DataSet
+from bench.quality.measures import Bin
 from streams.errors import LabelloopError
 from streams.quality.labels import Floats, Ints
 
@@ -94,13 +96,26 @@ def ask(data: DataSet) -> Peers:
     )
 
 
+def draw(bins: Mapping[str, Mapping[str, Sequence[Bin]]], file: Path) -> None:
+    """Draw a reliability diagram for each data set.
+
+    Args:
+        bins: What is drawn, by data set and answer shown.
+        file: SVG to write.
+
+    Raises:
+        LabelloopError: it cannot be drawn.
+    """
+    _run([str(environment()), str(HERE / "diagram.py"), str(file)], json.dumps(bins))
+
+
 def _named(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], given: str = "") -> None:
     try:
-        subprocess.run(command, env=os.environ | _ONE_THREAD, check=True, capture_output=True, text=True)
+        subprocess.run(command, env=os.environ | _ONE_THREAD, check=True, capture_output=True, text=True, input=given)
     except subprocess.CalledProcessError as error:
         told = "\n".join(str(error.stderr).splitlines()[-15:])
         raise LabelloopError(f"{' '.join(command)} ended with {error.returncode}:\n{told}") from error

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.quality.cost import Cost
 from bench.quality.data import DataSet
 from bench.quality.goals import Cases, Goal
 from bench.quality.measures import SHARES
@@ -110,3 +111,30 @@ def _table(title: str, first: str, others: Iterable[str]) -> Table:
 
 def _number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def costs(console: Console, found: Sequence[Cost]) -> None:
+    """Print what quality costs by the size of the project."""
+    title = "Cost: microseconds a label or item, seconds a fit; 3 labels an item"
+    names = (
+        *("items", "annotators", "classes", "fold, us", "fold\nfitted, us", "posterior\nus", "fitter's\nfold, us"),
+        *("fit, s", "with its\nrecords, s", "refit a\nlabel, us", "skill\nrecords", "largest, kB", "share of\na core"),
+        "open items\nthat moved",
+    )
+    table = Table(title=title, title_justify="left")
+    for name in names:
+        table.add_column(name, justify="right")
+    for one in found:
+        size = (one.size.items, one.size.annotators, one.size.classes)
+        times = (one.fold_us, one.fold_fitted_us, one.posterior_us, one.collect_us)
+        table.add_row(
+            *(f"{number:,}" for number in size),
+            *(f"{number:.0f}" for number in times),
+            *(f"{number:.2f}" for number in (one.fit_s, one.refit_s)),
+            f"{one.refit_us:.0f}",
+            f"{one.records}",
+            f"{one.record_bytes / 1000:,.0f}",
+            f"{one.core_share:.3f}",
+            "-" if one.moved is None else f"{one.moved:.1%}",
+        )
+    console.print(table)
