@@ -113,7 +113,7 @@ class Items:
                 effects.records.append(self._again(batch, key, rescore))
                 continue
             slice_, more = self._slices.next(rescore, batch.partition, rows)
-            room -= len(slice_)
+            room -= max(len(slice_), SLICE_ITEMS // 4)  # to find a project's items goes over all rows
             view, scorer = self._projects.latest(project), self._skills.scorer(project)
             signals = self._skills.signals(project)
             for item in slice_:

@@ -18,14 +18,17 @@ _FIT_LIMIT_S = 5.0
 
 def create(settings: Settings, slot: int) -> faust.App:
     """Return the app of one worker; `slot` names its place among the workers."""
-    projects = Projects()
+    projects, rescores = Projects(), settings.topic("rescores")
     broadcast = Broadcast(settings.kafka, settings.topic("projects"), projects.learn)
     skills = Skills()
     fits = Broadcast(settings.kafka, settings.topic("annotators"), skills.learn)
     items = Items(settings.prefix, settings.partitions, projects, skills)
 
     def handle(batch: Batch, rows: Rows) -> Effects:
-        broadcast.read_until(max(record.timestamp for record in batch.records))
+        if batch.topic == rescores:  # the time of its records is not the log's
+            broadcast.read_to_end()
+        else:
+            broadcast.read_until(max(record.timestamp for record in batch.records))
         fits.catch_up()
         limit = time.monotonic() + _FIT_LIMIT_S
         while True:

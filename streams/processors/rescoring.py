@@ -18,7 +18,7 @@ class Slices:
     """Cuts the rows of a project into slices; it remembers their order between two of them."""
 
     def __init__(self) -> None:
-        self._keys: dict[tuple[int, str], list[bytes]] = {}
+        self._keys: dict[tuple[int, str], tuple[object, list[bytes]]] = {}  # and the order they were listed for
 
     def next(self, rescore: dict[str, Any], partition: int, rows: Rows) -> tuple[list[bytes], dict[str, Any] | None]:
         """Return the keys of a slice, and the record that asks for the next one, None after the last.
@@ -29,9 +29,11 @@ class Slices:
             rows: The rows of that partition.
         """
         at, after = (partition, rescore["project"]), rescore["after"]
-        keys = self._keys.get(at)
-        if keys is None or after is None:
-            keys = self._keys[at] = rows.scan(make_key(rescore["project"]) + b"/")
+        order = rescore["refit"], rescore["request"]
+        listed_for, keys = self._keys.get(at, (None, []))
+        if listed_for != order or after is None:
+            keys = rows.scan(make_key(rescore["project"]) + b"/")
+            self._keys[at] = order, keys
         start = 0 if after is None else bisect_right(keys, item_key(rescore["project"], after))
         now = keys[start : start + SLICE_ITEMS]
         if start + SLICE_ITEMS >= len(keys):

@@ -57,8 +57,16 @@ class Broadcast:
         Raises:
             NotNow: the broker does not answer.
         """
-        if log_time <= self._known_until:
-            return
+        if log_time > self._known_until:
+            self.read_to_end()
+            self._known_until = log_time
+
+    def read_to_end(self) -> None:
+        """Apply every record that the topic holds now.
+
+        Raises:
+            NotNow: the broker does not answer.
+        """
         try:
             _, end = self._consumer.get_watermark_offsets(self._partition, timeout=_TIMEOUT_S, cached=False)
         except KafkaException as error:
@@ -77,7 +85,6 @@ class Broadcast:
                     self._position = max(self._position, message.offset() or 0)
                 elif not failure.retriable():
                     raise NotNow(f"{self._partition.topic}: {failure}")
-        self._known_until = log_time
 
     def catch_up(self) -> None:
         """Apply what is committed by now; the first time, whatever was committed before.
