@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from streams import codec
+from streams.clients import MAX_RECORD_BYTES
 from streams.keys import item_key
 from streams.processors.fits import Proposal, Skills, proposals
 from streams.processors.items import Items
@@ -21,7 +22,6 @@ from streams.producers import facts
 from streams.projects import DEFAULTS, Projects
 from streams.quality.project import Project
 from streams.transport.batch import Batch, Effects, MemoryRows
-from streams.transport.runner import MAX_RECORD_BYTES
 
 PROJECT = "bench"
 LABELS_PER_ITEM = 3
