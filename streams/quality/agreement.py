@@ -11,7 +11,7 @@ Psychological Measurement 20 (1960).
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum, isfinite
 from typing import Any, Literal
@@ -76,16 +76,22 @@ class Agreement:
             self.add(old, -1)
             self.add(new)
 
-    def against_others(self, label: Label) -> "Agreement":
-        """Return the sums with all labels but one taken for the same: agreement on one class."""
-        found, other = Agreement(), f"not {label}"
+    def against_others(self, labels: Collection[Label]) -> dict[Label, "Agreement"]:
+        """Return, for each of some labels, the sums with all others taken for the same: agreement on one class."""
+        found = {label: Agreement() for label in labels}
         for n, size in self._sizes.items():
-            given, alike = size.labels[label], size.pairs[label, label]
-            mixed = sum(count for pair, count in size.pairs.items() if (pair[0] == label) != (pair[1] == label))
-            pairs = {(label, label): alike, (label, other): mixed}
-            pairs[other, other] = size.pairs.total() - alike - mixed
-            labels = {label: given, other: size.labels.total() - given}
-            found._sizes[n] = _Size(size.items, +Counter(labels), +Counter(pairs))  # + leaves no zero
+            mixed: Counter[Label] = Counter()
+            for (one, other), count in size.pairs.items():
+                if one != other:
+                    mixed[one] += count
+                    mixed[other] += count
+            total, given = size.pairs.total(), size.labels.total()
+            for label, sums in found.items():
+                rest, alike = f"not {label}", size.pairs[label, label]
+                pairs = {(label, label): alike, (label, rest): mixed[label]}
+                pairs[rest, rest] = total - alike - mixed[label]
+                counts = {label: size.labels[label], rest: given - size.labels[label]}
+                sums._sizes[n] = _Size(size.items, +Counter(counts), +Counter(pairs))  # + leaves no zero
         return found
 
     @property

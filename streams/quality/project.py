@@ -54,6 +54,7 @@ class Project:
         self._agreement: defaultdict[Scope, Agreement] = defaultdict(Agreement)
         self.changes = 0
         """Labels and references that changed since `fit` was called last."""
+        self._classes: Counter[str] = Counter()
         self.n_labels = 0
         """Classes and numbers that stand."""
 
@@ -74,6 +75,9 @@ class Project:
         reference = judgement["reference"]
         truth = reference["choice"] if reference is not None and reference["kind"] == "choice" else None
         self.n_labels += (vote is not None) - (before is not None)
+        for one, count in ((vote, 1), (before, -1)):
+            if one is not None and one.kind == "choice":
+                self._classes[one.label] += count
         self.changes += (vote != before) + (truth != item.reference)
         item.reference, item.group = truth, judgement["group"]
         self._tell(item)
@@ -99,8 +103,8 @@ class Project:
         """Yield the agreement of the project and of its parts."""
         whole = self._agreement["project", ""]
         yield ("project", ""), whole
-        for label in sorted(whole.labels)[:MAX_NAMES]:
-            yield ("class", label), whole.against_others(label)
+        for label, sums in whole.against_others(sorted(+self._classes)[:MAX_NAMES]).items():
+            yield ("class", label), sums
         parts: defaultdict[str, list[Scope]] = defaultdict(list)
         for scope in sorted(self._agreement):
             parts[scope[0]].append(scope)

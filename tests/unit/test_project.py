@@ -93,7 +93,7 @@ def test_the_agreement_on_one_class_is_that_of_two_classes() -> None:
         whole.add(one)
         others = sum(one.values()) - one.get("a", 0)
         two.add({label: n for label, n in (("a", one.get("a", 0)), ("z", others)) if n})
-    found = whole.against_others("a")
+    found = whole.against_others(["a"])["a"]
     assert (found.raw(), found.alpha(), found.fleiss(), found.ac1(2)) == (
         two.raw(),
         two.alpha(),
