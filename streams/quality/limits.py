@@ -9,10 +9,10 @@ MAX_REGIONS = 1000
 MAX_FRAMES = 1_000_000
 """Most frames that the tracks of one annotator may span together; over nine hours of one track."""
 
-MAX_WORK = 8_000_000
-"""Most comparisons of two regions, or as much work, for an item's consensus: a few seconds.
+MAX_WORK = 2_000_000
+"""Most comparisons of two regions, or as much work, for an item's consensus: some seconds on a busy machine.
 
-It is enough for 200 boxes by each of 20 annotators, or 1,000 by each of 4.
+It is enough for 200 boxes by each of 10 annotators, or 1,000 by each of 2.
 """
 
 COMPARED = frozenset({"text", "spans", "boxes", "polygons", "tracks"})
