@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -75,7 +76,8 @@ def take(project: str, reviewer: str | None, tiers: tuple[str, ...], data: Path 
     with _open(data, project, reviewer, tiers) as tasks:
         for task in tasks:
             if tasks.claim(task):
-                Console().print(task_table(tasks.get(task["item_id"])))
+                now = tasks.get(task["item_id"])
+                Console().print(task_table(now, tasks.similar(now)))
                 return
     click.echo(f"nothing to review in {project!r}", err=True)
     sys.exit(1)
@@ -141,21 +143,61 @@ def correct(item: str, value: str, project: str, reviewer: str | None, reason: s
 
 
 @click.command()
-@click.argument("item")
+@click.argument("item", required=False)
 @project_option
 @_reviewer_option
+@click.option(
+    "--group", metavar="NAME", help="Confirm all open tasks of a group, see `labelloop show`, instead of ITEM."
+)
+@click.option("--dry-run", is_flag=True, help="Only show the tasks of the group.")
+@click.option("--yes", is_flag=True, help="Do not ask before a group is confirmed.")
 @click.option("--reason", help="Why, in your words.")
 @data_option
-def confirm(item: str, project: str, reviewer: str | None, reason: str | None, data: Path | None) -> None:
-    """Say that the shown answer is right.
+def confirm(
+    item: str | None,
+    project: str,
+    reviewer: str | None,
+    group: str | None,
+    dry_run: bool,
+    yes: bool,
+    reason: str | None,
+    data: Path | None,
+) -> None:
+    """Say that the shown answer of ITEM, or of each item of a group, is right.
+
+    Of a group what changes while you look, is claimed by others or has your own label is left out and told.
 
     Example: labelloop confirm img-7 --project birds
+
+    Example: labelloop confirm --group "pair:wren|robin" --project birds --dry-run
     """
+    if (item is None) == (group is None) or (dry_run and group is None):
+        raise LabelloopError("name one item, or a group with --group; --dry-run is for a group")
     with _open(data, project, reviewer) as tasks:
-        task = tasks.get(item)
+        if group is not None:
+            _confirm_group(tasks, group, dry_run, yes, reason)
+            return
+        task = tasks.get(str(item))
         if task["consensus"] is None:
             raise LabelloopError(f"{item!r} shows no answer to confirm: use `labelloop correct`")
         click.echo(tasks.verdict(task, "confirmed", reason=reason))
+
+
+def _confirm_group(tasks: ReviewQueue, group: str, dry_run: bool, yes: bool, reason: str | None) -> None:
+    """Show the tasks of a group and, when the reviewer says so, confirm them."""
+    found = tasks.group(group)
+    if not found:
+        click.echo(f"group {group!r} has no open task: nothing to confirm", err=True)
+        return
+    Console().print(queue_table(found, escape(f"{len(found)} open tasks of {group}")))
+    if dry_run:
+        return
+    if not yes:
+        click.confirm(f"Confirm the shown answers of these {len(found)} items?", abort=True)
+    settled = tasks.confirm_group(group, {task["item_id"]: task["revision"] for task in found}, reason=reason)
+    for name, why in settled.refused.items():
+        click.echo(f"left out: {name} {why}", err=True)
+    click.echo(f"{len(settled.verdicts)} confirmed, {len(settled.refused)} left out; batch {settled.batch}")
 
 
 @click.command()
@@ -198,7 +240,8 @@ def show(item: str, project: str, data: Path | None) -> None:
     """
     settings = Settings.load(data)
     with ReviewQueue(project, settings=settings) as tasks:
-        Console().print(task_table(tasks.get(item)))
+        task = tasks.get(item)
+        Console().print(task_table(task, tasks.similar(task)))
     events = history(settings, project, item)
     table = Table(title="history", title_justify="left", box=None)
     for column in ("when (UTC)", "what", "who", "says"):

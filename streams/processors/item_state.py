@@ -10,6 +10,7 @@ from typing import Any, NotRequired, TypedDict
 from streams.errors import Poison
 from streams.events import Event, digest
 from streams.processors.claims import Claims, no_claims
+from streams.quality.duplicates import near_keys
 
 FORMAT = 2
 """Number of this layout; another one means: build the state again from the facts."""
@@ -26,7 +27,8 @@ TEXT_CHARACTERS = 2000
 Fact = dict[str, Any]
 """What is kept of a fact: `at` (occurred_at, ms or None), `seq`, `logged` (ms), `digest`, `actor`, its own fields.
 
-Of a prediction also `imported`: it is the answer of a consensus that was computed elsewhere, not a model's."""
+Of an item also `near`: keys that it shares with near duplicates. Of a prediction also `imported`: it is the answer of a
+consensus that was computed elsewhere, not a model's."""
 
 
 class Sent(TypedDict):
@@ -125,6 +127,8 @@ def fold(state: ItemState, topic: str, event: Event, log_time: int, size: int) -
     text = fact.get("text")
     if text is not None:
         fact["text"] = text[:TEXT_CHARACTERS]
+    if topic == "items" and (near := near_keys(text, event["features"])):
+        fact["near"] = near
     facts[event_id] = fact
     return True
 

@@ -24,6 +24,7 @@ DAY_MS = 86_400_000
 MAX_POSTERIOR = 20
 """Labels whose probability a task tells."""
 _MISSING: dict[str, Fact] = {}
+_UNDESCRIBED: Fact = {"text": None, "media": None, "group": None, "removed": False}
 
 Value = Mapping[str, Any]
 
@@ -152,7 +153,7 @@ def review_task(
     """
     facts, claims = state["facts"], state["claims"]
     described = last(facts.get("items", _MISSING))
-    item = described[1] if described is not None else {"text": None, "media": None, "group": None, "removed": False}
+    item = described[1] if described is not None else _UNDESCRIBED
     flags, threads = open_flags(state), open_threads(state)
     verdict, unsure_by = answer.verdict, unsure_reviewers(facts.get("corrections", _MISSING))
     unsure = [verdict[1]] if verdict is not None and verdict[1]["verdict"] == "unsure" else []
@@ -173,11 +174,19 @@ def review_task(
     reasons: list[str] = []
     doubted: dict[str, float] = {}
     weighed: dict[str, float] = {}
+    near, pair = [f"near:{key}" for key in item.get("near", ())], None
     urgency, tier = 0.0, None
     policy = view.policy
     if status == "open":
         doubted = doubts([fact["severity"] for fact in flags], bool(threads), stale, policy)
-        weighed = _terms(answer, shown, view, signals)
+        label = shown.value["choice"] if shown.value is not None and shown.value["kind"] == "choice" else None
+        predicted = predicted_label(answer.prediction)
+        rival = rival_of(label, answer.votes, predicted, answer.posterior)
+        conflict = predicted is not None and predicted != label_text(shown.value)
+        pair = None if rival is None else f"pair:{label}|{rival}"
+        novelty = None if answer.prediction is None else answer.prediction["novelty"]
+        labelled = [name for name, (_, fact) in answer.labels.items() if fact["value"] is not None]
+        weighed = terms(label, rival, conflict, novelty, labelled, signals, policy)
         urgency = priority(p_wrong or 0.0, doubted, weighed)
         tier = (
             "p0" if urgency >= policy.p0 else "p1" if urgency >= policy.p1 else "p2" if urgency >= policy.p2 else "p3"
@@ -235,27 +244,13 @@ def review_task(
         "unsure_by": unsure_by,
         "owner": owner,
         "lease_until": until,
-        "group": item["group"],
+        "group": item["group"] if item["group"] is not None else pair,
+        "groups": [*near, pair] if pair else near,
         "text": item["text"],
         "media": item["media"],
         "opened_at": opened_at,
         "updated_at": updated_at,
     }
-
-
-def _terms(answer: Answer, shown: Consensus, view: ProjectView, signals: Signals | None) -> dict[str, float]:
-    """Return what an open item is worth, see `priority.terms`."""
-    predicted = predicted_label(answer.prediction)
-    label = shown.value["choice"] if shown.value is not None and shown.value["kind"] == "choice" else None
-    return terms(
-        label,
-        rival_of(label, answer.votes, predicted, answer.posterior),
-        predicted is not None and predicted != (label or label_text(shown.value)),
-        None if answer.prediction is None else answer.prediction["novelty"],
-        [name for name, (_, fact) in answer.labels.items() if fact["value"] is not None],
-        signals,
-        view.policy,
-    )
 
 
 def posterior_told(answer: Answer) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """How tasks look to people."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.query.tasks import Task
+
+_NAMED = 5
 
 
 def queue_table(tasks: list[Task], title: str | None = None) -> Table:
@@ -29,15 +32,21 @@ def queue_table(tasks: list[Task], title: str | None = None) -> Table:
     return table
 
 
-def task_table(task: Task) -> Table:
-    """Return one task whole, as a table for people."""
+def task_table(task: Task, similar: Mapping[str, list[str]] | None = None) -> Table:
+    """Return one task whole, as a table for people.
+
+    Args:
+        task: The task.
+        similar: Other open items of each of its groups.
+    """
     table = Table(show_header=False, box=None)
     table.add_row("item", Text(task["item_id"]))
     for name in ("text", "media", "group"):
         if task[name] is not None:
             table.add_row(name, Text(task[name]))
     table.add_row("status", " ".join(filter(None, (task["status"], task["tier"]))))
-    table.add_row("reasons", ", ".join(task["reasons"]) or "-")
+    reasons = [_weighed(task, reason) for reason in task["reasons"]]
+    table.add_row("reasons", ", ".join(reasons) or "-")
     table.add_row("shown answer", Text(f"{_label(task['consensus'])} ({task['consensus_source']})"))
     if task["p_wrong"] is not None:
         table.add_row("probably wrong", f"{task['p_wrong']:.1%}")
@@ -47,6 +56,9 @@ def task_table(task: Task) -> Table:
         prediction = task["prediction"]
         says = _label(prediction["value"]) if prediction["value"] else _probabilities(prediction["probabilities"])
         table.add_row("prediction", Text(f"{says} ({prediction['model_version']})"))
+    for group, items in (similar or {}).items():
+        more = ", ..." if len(items) > _NAMED else ""
+        table.add_row("similar", Text(f"{group}: {len(items)} more open: {', '.join(items[:_NAMED])}{more}"))
     if task["verdict"] is not None:
         verdict = task["verdict"]
         why = f": {verdict['reason']}" if verdict["reason"] else ""
@@ -58,6 +70,13 @@ def task_table(task: Task) -> Table:
         until = datetime.fromtimestamp(task["lease_until"] / 1000, UTC)
         table.add_row("claimed", Text(f"{task['owner']} until {until:%Y-%m-%d %H:%M:%S} UTC"))
     return table
+
+
+def _weighed(task: Task, reason: str) -> str:
+    """Return a reason with what it adds to the priority."""
+    if reason in task["doubts"]:
+        return f"{reason} (+{task['doubts'][reason]:.0%})"
+    return f"{reason} (x{task['terms'][reason]:.3g})" if reason in task["terms"] else reason
 
 
 def _label(value: dict[str, Any] | None) -> str:

@@ -3,7 +3,7 @@
 import getpass
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -16,6 +16,7 @@ from streams.clock import Clock, SystemClock
 from streams.errors import LabelloopError
 from streams.events import Value, choice
 from streams.producers.producer import Producer
+from streams.query.groups import Settled, confirm
 from streams.query.tasks import Task, Tasks
 from streams.settings import Settings
 
@@ -99,6 +100,35 @@ class ReviewQueue:
         if task is None:
             raise LabelloopError(f"project {self.project!r} has no item {item_id!r} yet: see `labelloop wait`")
         return task
+
+    def group(self, name: str) -> list[Task]:
+        """Return the open tasks of a group, the most urgent first."""
+        self.refresh()
+        return self._tasks.group(name)
+
+    def similar(self, task: Task) -> dict[str, list[str]]:
+        """Return the other open items of each of a task's groups that has any."""
+        return self._tasks.similar(task)
+
+    def confirm_group(self, name: str, seen: Mapping[str, str], *, reason: str | None = None) -> Settled:
+        """Confirm the shown answers of a group with one verdict, published as one fact an item.
+
+        What changed since it was seen, is claimed by others or is not for this reviewer is left out. A change that the
+        log gets after this look is not noticed; the facts are kept, and a later one opens its task again.
+
+        Args:
+            name: The group.
+            seen: Revision by item of the tasks that were shown.
+            reason: Why, in the reviewer's words.
+
+        Raises:
+            LabelloopError: a verdict was not delivered.
+        """
+        settled = confirm(name, self.group(name), seen, self.reviewer, self._clock.now_ms(), reason)
+        for fact in settled.verdicts:
+            self._send().send(fact)
+        self._send().flush()
+        return settled
 
     def claim(self, task: Task, lease_ms: int | None = None) -> bool:
         """Ask for an item and wait until the log has decided; return whether it is ours.

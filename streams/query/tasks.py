@@ -7,12 +7,16 @@ an item, skipped it or could not decide is not given it, and an expired lease is
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from sortedcontainers import SortedList
+
 Task = dict[str, Any]
 """A record of the schema `review_task`."""
 
 
 class Tasks:
     """Present tasks and answers of one project's items.
+
+    The order is kept as snapshots come: one of n open tasks that changes costs the logarithm of n.
 
     Args:
         project: The project.
@@ -23,28 +27,49 @@ class Tasks:
     def __init__(self, project: str, tiers: Collection[str], reviewer: str | None = None) -> None:
         self._project, self._tiers, self._reviewer = project, frozenset(tiers), reviewer
         self._items: dict[str, Task] = {}
-        self._order: list[Task] | None = None
+        self._order = SortedList()  # (-rank, item) of the tasks that may be given to the reviewer
+        self._groups: dict[str, set[str]] = {}  # open items by group
 
     def apply(self, task: Task) -> None:
         """Take the next snapshot of `review.state`."""
-        if task["project"] == self._project:
-            self._items[task["item_id"]] = task
-            self._order = None
+        if task["project"] != self._project:
+            return
+        item = task["item_id"]
+        before = self._items.get(item)
+        if before is not None:
+            if self._is_for_me(before):
+                self._order.remove((-before["rank"], item))
+            for group in _open_groups(before):
+                self._groups[group].discard(item)
+        self._items[item] = task
+        if self._is_for_me(task):
+            self._order.add((-task["rank"], item))
+        for group in _open_groups(task):
+            self._groups.setdefault(group, set()).add(item)
 
     def get(self, item_id: str) -> Task | None:
         """Return the newest snapshot of an item, None for an unknown one."""
         return self._items.get(item_id)
 
     def queue(self, now_ms: int) -> Iterator[Task]:
-        """Yield the tasks that are free for the reviewer, the most urgent first.
+        """Yield the tasks that are free for the reviewer, the most urgent first; no snapshot may come meanwhile.
 
         Args:
             now_ms: The time by which leases are judged, ms.
         """
-        if self._order is None:
-            mine = (task for task in self._items.values() if self._is_for_me(task))
-            self._order = sorted(mine, key=lambda task: (-task["rank"], task["item_id"]))
-        yield from (task for task in self._order if self._is_free(task, now_ms))
+        for _, item in self._order:
+            if self._is_free(self._items[item], now_ms):
+                yield self._items[item]
+
+    def group(self, name: str) -> list[Task]:
+        """Return the open tasks of a group, whoever may review them, the most urgent first."""
+        found = (self._items[item] for item in self._groups.get(name, ()))
+        return sorted(found, key=lambda task: (-task["rank"], task["item_id"]))
+
+    def similar(self, task: Task) -> dict[str, list[str]]:
+        """Return the other open items of each of a task's groups that has any, sorted."""
+        others = {group: self._groups.get(group, set()) - {task["item_id"]} for group in _groups(task)}
+        return {group: sorted(items) for group, items in others.items() if items}
 
     def _is_for_me(self, task: Task) -> bool:
         if task["status"] != "open" or task["tier"] not in self._tiers:
@@ -56,3 +81,11 @@ class Tasks:
     def _is_free(self, task: Task, now_ms: int) -> bool:
         owner, until = task["owner"], task["lease_until"]
         return owner is None or owner == self._reviewer or until is None or until <= now_ms
+
+
+def _groups(task: Task) -> list[str]:
+    return list(dict.fromkeys([*([task["group"]] if task["group"] is not None else []), *task["groups"]]))
+
+
+def _open_groups(task: Task) -> list[str]:
+    return _groups(task) if task["status"] == "open" else []

@@ -74,6 +74,20 @@ def test_queue_claims_verdicts_and_undo(stack: Settings) -> None:
         eventually(lambda: tom.get("split")["status"] == "open", "the undone verdict opens it")
         assert tom.get("split")["consensus"]["choice"] == "cat"
 
+        tom.verdict(tom.get("split"), "unsure")
+        eventually(lambda: tom.get("split")["unsure_by"] == ["tom"], "a second reviewer is asked")
+        assert not tom.claim(tom.get("split"))
+        confirm = [sys.executable, "-m", "streams.cli", "confirm", "--group", "pair:cat|dog", "-p", "p", "--as", "kim"]
+        environment = os.environ | stack.environment()
+        subprocess.run([*confirm, "--dry-run"], env=environment, check=True, timeout=60)
+        assert tom.get("split")["status"] == "open"
+        subprocess.run([*confirm, "--yes"], env=environment, check=True, timeout=60)
+        eventually(lambda: tom.get("split")["status"] == "closed", "the group is settled")
+        for _ in range(2):  # the group's verdict, then the one before
+            tom.undo("split")
+            eventually(lambda: tom.get("split")["status"] == "open", "the undone verdict opens it")
+        eventually(lambda: tom.get("split")["verdict"] is None, "both are taken back")
+
         with pytest.raises(LabelloopError, match="no verdict to undo"):
             tom.undo("split")
         with pytest.raises(LabelloopError, match="no item 'nothing'"):

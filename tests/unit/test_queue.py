@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from streams.query.tasks import Task, Tasks
 
 
@@ -16,6 +19,8 @@ def task(item_id: str, rank: float, **fields: Any) -> Task:
         "annotators": [],
         "skipped_by": [],
         "unsure_by": [],
+        "group": None,
+        "groups": [],
         "owner": None,
         "lease_until": None,
         **fields,
@@ -54,3 +59,31 @@ def test_a_claimed_task_is_free_again_after_its_lease() -> None:
     assert queue_of(claimed, now=1999) == []
     assert queue_of(claimed, now=2000) == ["a"]
     assert queue_of(claimed, now=1999, reviewer="tom") == ["a"]
+
+
+snapshots = st.builds(
+    task,
+    st.sampled_from("abcdef"),
+    st.sampled_from([0.1, 0.2, 0.3]),
+    status=st.sampled_from(["open", "open", "closed"]),
+    tier=st.sampled_from(["p0", "p1", "p2"]),
+    skipped_by=st.sampled_from([[], [], ["ria"]]),
+    group=st.sampled_from([None, "g", "h"]),
+    groups=st.sampled_from([[], ["g"], ["near:1", "h"]]),
+)
+
+
+@given(st.lists(snapshots, max_size=30))
+def test_after_any_snapshots_order_and_groups_are_those_of_the_newest_alone(told: list[Task]) -> None:
+    newest = {one["item_id"]: one for one in told}
+    tasks = Tasks("p", ["p0", "p1"], "ria")
+    for one in told:
+        tasks.apply(one)
+    mine = [t for t in newest.values() if t["status"] == "open" and t["tier"] != "p2" and not t["skipped_by"]]
+    assert [*tasks.queue(0)] == sorted(mine, key=lambda t: (-t["rank"], t["item_id"]))
+    for name in ("g", "h", "near:1"):
+        members = {i for i, t in newest.items() if t["status"] == "open" and name in (t["group"], *t["groups"])}
+        assert {t["item_id"] for t in tasks.group(name)} == members
+    for one in newest.values():
+        for name, others in tasks.similar(one).items():
+            assert others == sorted({t["item_id"] for t in tasks.group(name)} - {one["item_id"]})

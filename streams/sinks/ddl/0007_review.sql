@@ -53,3 +53,15 @@ ALTER TABLE review_tasks ADD COLUMN IF NOT EXISTS unsure_by Array(String)
 
 ALTER TABLE corrections COMMENT COLUMN verdict
     'corrected (value is right), confirmed (the shown answer, given as value, is right), rejected (the shown answer is wrong, none given), unsure (asks for another reviewer), undone (takes back the verdict named in undoes).';
+
+ALTER TABLE review_state ADD COLUMN IF NOT EXISTS groups Array(String)
+    COMMENT 'Further groups of similar items: near:KEY (near-duplicate text or features), pair:A|B (A is shown, B is its strongest rival; while open).' AFTER group;
+
+ALTER TABLE review_state COMMENT COLUMN group
+    'Group of similar items: the item\'s own, else its pair of competing classes.';
+
+ALTER TABLE review_tasks ADD COLUMN IF NOT EXISTS groups Array(String)
+    COMMENT 'Further groups of similar items: near:KEY (near-duplicate text or features), pair:A|B (A is shown, B is its strongest rival; while open).' AFTER group;
+
+ALTER TABLE review_tasks COMMENT COLUMN group
+    'Group of similar items: the item\'s own, else its pair of competing classes.';
