@@ -15,7 +15,7 @@ from streams.quality.label_models import pooled_accuracy
 from streams.quality.project import Project, Scope
 from streams.quality.reliability import BASELINE, drift, reliability
 from streams.quality.signals import Signals
-from streams.quality.skill import CONFUSION, ONE_COIN, Fitted, Known, Scorer, learnt, together
+from streams.quality.skill import CONFUSION, ONE_COIN, Fitted, Known, Scorer, VoteRule, learnt, together
 from streams.quality.truth import Truth, Voice
 
 PART_CELLS = 20_000
@@ -95,13 +95,14 @@ def _parts(project: str, fitted: Fitted, drifting: Mapping[str, bool], refit: in
                     "able_right": known.able_right,
                     "able": known.able,
                     "drifting": drifting.get(name, False),
+                    "vote": 0.0 if fitted.vote is None else fitted.vote.weights[name],
                     "truth": [truth for (truth, _), _ in now],
                     "answer": [answer for (_, answer), _ in now],
                     "count": [count for _, count in now],
                 }
             )
             room, first = room - len(now) - 8, False
-    voice = fitted.voice or Voice(0.0, ())
+    voice, vote = fitted.voice or Voice(0.0, ()), fitted.vote or VoteRule({}, 0.0, 0.0, (), 0.0)
     return [
         {
             "project": project,
@@ -114,6 +115,10 @@ def _parts(project: str, fitted: Fitted, drifting: Mapping[str, bool], refit: in
             "weight": fitted.weights[CONFUSION],
             "model_scale": voice.scale,
             "model_mean": voice.mean,
+            "vote_prior": vote.prior,
+            "vote_scale": vote.scale,
+            "vote_right": vote.right,
+            "vote_of_others": vote.of_others,
             "annotators": annotators,
         }
         for n, annotators in enumerate(chunks)
@@ -229,12 +234,14 @@ class Skills:
 def _together(parts: list[dict[str, Any]]) -> Fitted:
     """Return the parts of a fit as it was."""
     annotators: dict[str, Known] = {}
+    weights: dict[str, float] = {}
     for part in parts:
         for record in part["annotators"]:
             cells = dict(zip(zip(record["truth"], record["answer"], strict=True), record["count"], strict=True))
             before = annotators.get(record["annotator"])
             if before is not None:
                 cells = {**before.cells, **cells}
+            weights[record["annotator"]] = record["vote"]
             annotators[record["annotator"]] = Known(
                 record["right"], record["given"], record["able_right"], record["able"], cells
             )
@@ -246,4 +253,9 @@ def _together(parts: list[dict[str, Any]]) -> Fitted:
         pooled=together(annotators.values()),
         annotators=annotators,
         voice=Voice(head["model_scale"], tuple(head["model_mean"])) if head["model_mean"] else None,
+        vote=VoteRule(
+            weights, head["vote_of_others"], head["vote_right"], tuple(head["vote_prior"]), head["vote_scale"]
+        )
+        if head["vote_prior"]
+        else None,
     )

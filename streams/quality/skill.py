@@ -8,7 +8,7 @@ item's labels are those it was fitted to.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import log
+from math import exp, log
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ from streams.quality.label_models import (
 )
 from streams.quality.labels import ALL_CLASSES, Floats
 from streams.quality.truth import LEAST_SHARE, Truth, Voice
+from streams.quality.weighted_vote import doubted_item, log_share
 
 CONFUSION, ONE_COIN = "confusion", "one coin"
 
@@ -53,6 +54,25 @@ class Known(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class VoteRule:
+    """How the labels of an item are put to the vote (`weighted_vote.Vote`).
+
+    Args:
+        weights: Weight of each annotator.
+        of_others: Weight of an annotator who is not among them.
+        right: Share of all labels that are right.
+        prior: Probability of each class, in the order of the classes.
+        scale: What the log of the shares is multiplied with.
+    """
+
+    weights: Mapping[str, float]
+    of_others: float
+    right: float
+    prior: tuple[float, ...]
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
     """What a fit has learnt: all that an item's posterior needs beside its labels.
 
@@ -63,6 +83,7 @@ class Fitted:
         pooled: Sum of all annotators.
         annotators: Each annotator.
         voice: What the model's predictions were taken for; None without any.
+        vote: How labels are put to the vote; None: the vote has no part.
     """
 
     classes: tuple[str, ...]
@@ -71,11 +92,13 @@ class Fitted:
     pooled: Known
     annotators: Mapping[str, Known]
     voice: Voice | None = None
+    vote: VoteRule | None = None
 
 
 def learnt(truth: Truth) -> Fitted:
     """Return what a fit has learnt."""
     labels, coin, matrix = truth.labels, truth.models[ONE_COIN].counts, truth.models[CONFUSION].counts
+    vote = truth.vote
     cells: list[dict[Cell, float]] = [{} for _ in labels.annotators]
     for annotator, true, said, count in zip(*(array.tolist() for array in matrix.cells or ()), strict=True):
         cells[annotator][true, said] = count
@@ -91,6 +114,15 @@ def learnt(truth: Truth) -> Fitted:
         pooled=together(known),
         annotators=dict(zip(labels.annotators, known, strict=True)),
         voice=truth.voice,
+        vote=None
+        if vote is None
+        else VoteRule(
+            dict(zip(labels.annotators, vote.weights.tolist(), strict=True)),
+            vote.of_others,
+            vote.right,
+            tuple(vote.prior.tolist()),
+            vote.scale,
+        ),
     )
 
 
@@ -164,6 +196,8 @@ class Scorer:
         self._rows: dict[tuple[str, str], Floats] = {}
         self._every = tuple(range(self._k)) if self._k <= ALL_CLASSES else None
         self._start = None if self._every is None else self._log_prior(self._every)
+        every, rule = self._every, fitted.vote
+        self._vote_start = [] if every is None or rule is None else self._log_vote_prior(rule, every)
         self._weights = [fitted.weights[CONFUSION], fitted.weights[ONE_COIN]]
 
     def posterior(
@@ -180,22 +214,27 @@ class Scorer:
         """
         unknown = [label for _, label in votes if label not in self._place]
         if self._every is not None and self._start is not None and not unknown:
-            candidates, joint = self._every, self._start
-            for vote in votes:
-                row = self._rows.get(vote)
+            candidates, joint = self._every, self._start.copy()
+            for one in votes:
+                row = self._rows.get(one)
                 if row is None:
-                    row = self._rows[vote] = self._log_said(vote[0], self._place[vote[1]], candidates)
-                joint = joint + row
+                    row = self._rows[one] = self._log_said(one[0], self._place[one[1]], candidates)
+                joint += row
         else:
             candidates, joint = self._by_name(votes, predicted, sorted({*unknown}))
         names = (*self._fitted.classes, *sorted({*unknown}))
+        evidence = None
         if predicted is not None and self._fitted.voice is not None:
-            joint = joint + self._evidence(candidates, predicted, names)
-        both = np.exp(joint - joint.max(axis=1, keepdims=True))  # of trait and candidate, the one-coin model last
-        both[-1] /= both[-1].sum()
+            evidence = self._evidence(candidates, predicted, names)
+            joint += evidence
+        coin = np.exp(joint[-1] - joint[-1].max())  # of trait and candidate, the one-coin model last
         matrix = np.exp(joint[:-1] - joint[:-1].max()).sum(axis=0)
-        mixed = self._weights[0] * matrix / matrix.sum() + self._weights[1] * both[-1]
-        return {names[c]: p for c, p in zip(candidates, (mixed / mixed.sum()).tolist(), strict=True) if c >= 0}
+        mixed = self._weights[0] * matrix / matrix.sum() + self._weights[1] * coin / coin.sum()
+        posterior: list[float] = (mixed / mixed.sum()).tolist()
+        if self._fitted.vote is not None:
+            vote = self._vote(self._fitted.vote, votes, candidates, names, evidence)
+            posterior = doubted_item(posterior, vote, len(candidates) - (candidates[-1] < 0))
+        return {names[c]: p for c, p in zip(candidates, posterior, strict=True) if c >= 0}
 
     def accuracy(self, annotator: str) -> float:
         """Return an annotator's accuracy, shrunk to that of all; of one who is not known, that of all."""
@@ -210,7 +249,7 @@ class Scorer:
     def _by_name(
         self, votes: Sequence[tuple[str, str]], predicted: Mapping[str, float] | None, unknown: list[str]
     ) -> tuple[tuple[int, ...], Floats]:
-        """Return the candidates and their log joint probability where not every class is one, or one is new."""
+        """Return the candidates and their rows where not every class is one, or one is new."""
         place = {**self._place, **{label: self._k + n for n, label in enumerate(unknown)}}
         if self._every is not None:
             candidates = tuple(range(self._k + len(unknown)))
@@ -221,7 +260,7 @@ class Scorer:
             candidates = (*sorted(named), -1)
         joint = self._log_prior(candidates)
         for annotator, label in votes:
-            joint = joint + self._log_said(annotator, place[label], candidates)
+            joint += self._log_said(annotator, place[label], candidates)
         return candidates, joint
 
     def _prior(self, of_class: Sequence[float], candidates: Iterable[int]) -> list[float]:
@@ -245,6 +284,43 @@ class Scorer:
         lured = np.where(right, lured_right(k), (1 - lured_right(k)) / others)
         coin = np.where(right, annotator.accuracy, (1 - annotator.accuracy) / others)
         return np.log([*(_at(trait, able, lured, k) for trait in TRAITS), coin])
+
+    def _vote(
+        self,
+        rule: VoteRule,
+        votes: Sequence[tuple[str, str]],
+        candidates: tuple[int, ...],
+        names: Sequence[str],
+        evidence: Floats | None,
+    ) -> list[float]:
+        """Return the probability of candidates by the vote. Numbers, for arrays of a few take three times as long.
+
+        Args:
+            rule: How labels are put to the vote.
+            votes: Annotator and class of each label.
+            candidates: The candidates.
+            names: What the candidates are called.
+            evidence: What the model says of them; None: nothing.
+        """
+        of_class: dict[str, float] = {}
+        for annotator, label in votes:
+            of_class[label] = of_class.get(label, 0.0) + rule.weights.get(annotator, rule.of_others)
+        total = sum(of_class.values())
+        nothing = rule.scale * log_share(0.0, total, rule.right, self._k)
+        said = {label: rule.scale * log_share(w, total, rule.right, self._k) for label, w in of_class.items()}
+        prior = self._vote_start if candidates is self._every else self._log_vote_prior(rule, candidates)
+        scores = [
+            p + (said.get(names[c], nothing) if c >= 0 else nothing) for p, c in zip(prior, candidates, strict=True)
+        ]
+        if evidence is not None:
+            scores = [score + more for score, more in zip(scores, evidence.tolist(), strict=True)]
+        highest = max(scores)
+        shares = [exp(score - highest) for score in scores]
+        whole = sum(shares)
+        return [share / whole for share in shares]
+
+    def _log_vote_prior(self, rule: VoteRule, candidates: tuple[int, ...]) -> list[float]:
+        return [log(p) for p in self._prior(rule.prior, candidates)[: len(candidates)]]
 
     def _evidence(self, candidates: tuple[int, ...], predicted: Mapping[str, float], names: Sequence[str]) -> Floats:
         """Return what a prediction adds to each candidate's log likelihood, shape (candidates,)."""

@@ -4,6 +4,7 @@ No label model is right everywhere: one accuracy an annotator misleads where err
 matrix where many annotators are drawn to the same error by an item, which it then takes for another class. So they are
 averaged, each by how well it predicts a label from the item's other labels, and not by all of the likelihood: the
 labels of an item are not independent, as both assume, and the likelihood of thousands would leave no doubt at all.
+For the same reason a weighted vote, which assumes no such thing, may cast doubt on what they say.
 """
 
 from bisect import bisect_left
@@ -14,6 +15,7 @@ import numpy as np
 
 from streams.quality.label_models import Fit, class_prior, confusion, log_prior, one_coin
 from streams.quality.labels import Floats, Ints, Labels
+from streams.quality.weighted_vote import Vote, doubted, scale_of, weighted_vote
 
 PREDICTIVE_SCALE = 0.15
 """Difference in predictive log probability of a label, nats, at which a model counts e times less than a better one."""
@@ -35,6 +37,7 @@ class Truth:
         models: Each label model's fit by its name.
         weights: Weight of each label model by its name; they sum to one.
         voice: What the predictions were taken for; None without any.
+        vote: The weighted vote; None: it has no part.
     """
 
     labels: Labels
@@ -42,6 +45,7 @@ class Truth:
     models: Mapping[str, Fit]
     weights: Mapping[str, float]
     voice: "Voice | None" = None
+    vote: Vote | None = None
 
     def of(self, item: str) -> dict[str, float]:
         """Return the probability of each candidate of an item, by class.
@@ -88,14 +92,16 @@ def infer(
     Raises:
         ValueError: a fixed truth is no candidate of its item (`arrange` takes it as `also`), or a prediction is none.
     """
-    known = ruled_out(labels, fixed or {})
+    scores = known = ruled_out(labels, fixed or {})
     truth = _mixture(labels, known)
     if predicted:
         evidence, mean = voice_evidence(labels, predicted)
         for _ in range(_VOICE_ROUNDS):  # the better the truth, the better it shows what the model is worth
             scale = voice_scale(labels, truth.posterior, evidence)
-            truth = replace(_mixture(labels, known + scale * evidence), voice=Voice(scale, tuple(mean.tolist())))
-    return truth
+            scores = known + scale * evidence
+            truth = replace(_mixture(labels, scores), voice=Voice(scale, tuple(mean.tolist())))
+    vote = weighted_vote(labels, truth.posterior, scores)
+    return replace(truth, posterior=doubted(labels, truth.posterior, vote.posterior), vote=vote)
 
 
 def _mixture(labels: Labels, scores: Floats) -> Truth:
@@ -169,7 +175,7 @@ def voice_evidence(labels: Labels, predicted: Mapping[str, Mapping[str, float]])
 
 
 def voice_scale(labels: Labels, posterior: Floats, evidence: Floats) -> float:
-    """Return the scale at which a model's evidence tells a posterior best (by likelihood, one parameter).
+    """Return the scale at which a model's evidence tells a posterior best.
 
     It is near 0 for a weak model, below 1 for one that is too sure of itself, above for one that is not sure enough.
 
@@ -178,17 +184,8 @@ def voice_scale(labels: Labels, posterior: Floats, evidence: Floats) -> float:
         posterior: What is known of the candidates without the model, or with it so far, shape (C,).
         evidence: What the model says of them, shape (C,).
     """
-    prior = log_prior(labels, class_prior(labels, posterior))
-
-    def slope(scale: float) -> float:
-        """Return the derivative of the log likelihood by the scale; it falls, for the likelihood is concave."""
-        return float(((posterior - labels.normalised(scale * evidence + prior)) * evidence).sum())
-
-    low, high = 0.0, _LARGEST_SCALE
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if slope(middle) > 0 else (low, middle)
-    return low
+    known = log_prior(labels, class_prior(labels, posterior))
+    return scale_of(labels, posterior, evidence, known, _LARGEST_SCALE)
 
 
 def best(labels: Labels, posterior: Floats) -> Ints:

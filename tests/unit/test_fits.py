@@ -60,6 +60,29 @@ def test_the_workers_score_as_the_fit_did(classes: int) -> None:
         assert scorer.posterior(mine, told) == pytest.approx(truth.of(f"i{n}"), abs=1e-9)
 
 
+def test_a_fit_from_before_there_were_votes_scores_by_its_models() -> None:
+    project = crowd()
+    truth = project.fit()
+    assert truth is not None
+    skills = Skills()
+    for proposal in fitted(project):
+        if proposal.topic == "annotators":
+            _, part = codec.decode(proposal.value)
+            skills.learn(codec.encode("annotators", part | {"vote_prior": []}), 0)
+    scorer = skills.scorer("p")
+    assert scorer is not None
+    span = slice(*truth.labels.starts[:2])
+    models = sum(truth.weights[name] * fit.posterior[span] for name, fit in truth.models.items())
+    told = {"c0": 0.7, "c1": 0.15, "c2": 0.15}
+    votes = sorted(
+        (who, label)
+        for kind, who, given in project.answers()
+        for _, item, label in given
+        if item == "i0" and kind == "annotator"
+    )
+    assert [*scorer.posterior(votes, told).values()] == pytest.approx(models, abs=1e-9)
+
+
 def test_a_large_fit_comes_in_parts_and_counts_when_it_is_whole() -> None:
     rows = [judgement(f"i{n}", f"w{w}", f"c{(n * 7 + w * n) % 1999}") for n in range(2500) for w in range(4)]
     records = [record for record in fitted(project_of(*rows)) if record.topic == "annotators"]

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.quality.labels import ALL_CLASSES, arrange
@@ -53,6 +53,16 @@ rows_of = st.lists(
     max_size=12,
     unique_by=lambda row: row[:2],
 )
+
+
+@settings(max_examples=40)
+@given(rows_of)
+def test_an_items_posterior_is_the_fits_where_two_classes_are_as_likely(rows: Rows) -> None:
+    """Few labels by few, so that much is alike: a bit of rounding must not decide between two classes."""
+    truth = infer(arrange(rows, "abc"))
+    scorer = Scorer(learnt(truth))
+    for item in truth.labels.items:
+        assert scorer.posterior(votes_of(rows, item)) == pytest.approx(truth.of(item), abs=1e-9)
 
 
 @given(rows_of, st.lists(st.tuples(st.sampled_from("wxyz!"), st.sampled_from("abc?")), unique_by=lambda v: v[0]))
