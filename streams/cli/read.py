@@ -1,4 +1,4 @@
-"""`labelloop sql`, `export`, `wait`: what analysts and scripts read."""
+"""`labelloop sql`, `export`, `report`, `wait`, `settle`: what analysts, leads and scripts read."""
 
 import sys
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from streams.cli.options import data_option, project_option
+from streams.clock import SystemClock
 from streams.errors import LabelloopError
 from streams.query import export as exports
 from streams.query import settle as settling
@@ -51,6 +52,25 @@ def export(what: exports.What, project: str, form: exports.Format, output: Path 
     settings = Settings.load(data)
     with _replaced(output) if output else nullcontext(sys.stdout) as out:
         exports.export(settings, what, project, form, out)
+
+
+@click.command()
+@project_option
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder; made if it is not there."
+)
+@data_option
+def report(project: str, out: Path, data: Path | None) -> None:
+    """Write a project's quality report: one page with plots, and the numbers behind them as CSV.
+
+    The page is whole in itself: it opens from disk, asks nobody for anything, and can be mailed. `labelloop settle`
+    before makes its estimates those of all labels.
+
+    Example: labelloop report --project birds --out birds-report
+    """
+    from streams.report.shell import make  # matplotlib takes its time
+
+    click.echo(make(Settings.load(data), project, out, SystemClock()))
 
 
 @contextmanager

@@ -92,7 +92,12 @@ class Writer:
             LabelloopError: the server refuses for another reason, e.g. the table is missing: somebody has to mend it.
         """
         statement = f"INSERT INTO {table} ({', '.join(f'`{name}`' for name in names)}) VALUES"
-        settings = {"insert_deduplication_token": token, "insert_deduplicate": 1, "async_insert": 0}
+        settings = {
+            "insert_deduplication_token": token,
+            "insert_deduplicate": 1,
+            "deduplicate_blocks_in_dependent_materialized_views": 1,  # a history that was cut off is completed
+            "async_insert": 0,
+        }
         try:
             self._client.execute(statement, columns, columnar=True, settings=settings)
         except ServerException as error:

@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 from streams.quality.consensus import consensus, disagreement
 from streams.quality.matching import f1
 from streams.quality.values import label_studio_score, matches
+from streams.report.regions import compare
 
 Boxes = list[dict[str, Any]]
 
@@ -52,6 +53,28 @@ def test_f1_of_two_raters_boxes(
     assert f1(len(found), ones, others) == pytest.approx(expected, abs=5e-6)
     if same_class and threshold == 0.5:
         assert sum(pair.similarity for pair in found) / len(found) == pytest.approx(0.88238, abs=5e-6)
+
+
+def test_the_report_tells_the_same_f1_and_what_differs(data_dir: Callable[[str], Path]) -> None:
+    rows = [
+        {
+            **{"item_id": str(n), "annotator": rater, "kind": "boxes", "reference": "", "p_wrong": None, "text": None},
+            "value": json.dumps({"kind": "boxes", "boxes": boxes}),
+        }
+        for n, image in enumerate(raters(data_dir("lvis_double200")))
+        for rater, boxes in zip(("r1", "r2"), image, strict=True)
+    ]
+    found = compare(rows)
+    whole, pair = found["region_f1"].records()
+    names = ("items", "regions_one", "regions_other", "f1_50", "f1_75", "mean_iou")
+    assert tuple(pair[name] for name in names) == pytest.approx(
+        (200, 1751, 1770, 0.79409, 0.69412, 0.88238), rel=0, abs=5e-6
+    )
+    assert whole["f1_50"] == pair["f1_50"]
+    one, other = found["region_differences"].records()
+    assert one["regions"] - one["extra_annotation"] == other["regions"] - other["extra_annotation"]
+    assert one["missing_annotation"] == other["extra_annotation"]
+    assert one["mismatching_label"] == other["mismatching_label"]
 
 
 def test_consensus_of_two_raters_keeps_what_one_of_them_saw(data_dir: Callable[[str], Path]) -> None:

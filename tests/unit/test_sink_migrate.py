@@ -43,7 +43,7 @@ def test_statements_end_with_a_semicolon_at_the_end_of_a_line(text: str, parts: 
 
 
 def test_every_table_has_a_statement() -> None:
-    assert DDL.keys() == {*TABLES.values()}
+    assert DDL.keys() == {*TABLES.values(), "review_history"}  # fed by a view
 
 
 @pytest.mark.parametrize("topic", TABLES)

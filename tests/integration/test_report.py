@@ -1,0 +1,193 @@
+"""The report's views on values worked out by hand, and the report of that project as it is written."""
+
+import csv
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams import events
+from streams.cli import read
+from streams.errors import LabelloopError
+from streams.settings import Settings
+from streams.sinks.migrate import migrate
+from tests.integration.test_sink_views import gold, invoke, judgement, query, state, store, verdict
+from tests.unit.facts import verdict as correction
+
+pytestmark = pytest.mark.stack
+
+MONDAY = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp() * 1000)
+
+
+def span(start: int, end: int, label: str = "place") -> dict[str, Any]:
+    return {"label": label, "start": start, "end": end, "id": None}
+
+
+def spans(*given: dict[str, Any]) -> Any:
+    return events.value_of("spans", [*given])
+
+
+JUDGEMENTS = [
+    judgement("i1", "anna", "a", "a", duration_ms=1000),
+    judgement("i1", "m", "a", "a", actor_kind="model", probabilities={"a": 0.9}),
+    judgement("i2", "anna", "a", "b", labelled_at=MONDAY, duration_ms=3000),  # wrong, and so is the model
+    judgement("i2", "m", "a", "b", actor_kind="model", labelled_at=MONDAY),
+    judgement("i3", "anna", "a", "c", labelled_at=MONDAY),  # wrong, but the model is right
+    judgement("i3", "m", "c", "c", actor_kind="model", labelled_at=MONDAY),
+    judgement("i4", "anna", "a", labelled_at=MONDAY),  # nobody knows; the posterior says .75
+    judgement("i4", "ben", "b", labelled_at=MONDAY, duration_ms=2000),
+    judgement("i5", "<b>eve", "b", labelled_at=MONDAY),  # wrong by evaluation gold
+    judgement("s1", "anna", spans(span(0, 4), span(6, 9)), labelled_at=MONDAY),
+    judgement("s1", "ben", spans(span(0, 4)), labelled_at=MONDAY),
+]
+
+BEFORE = [
+    state("i1", "open", consensus_source="posterior", p_wrong=0.05),
+    state("i2", "open", consensus_source="posterior", p_wrong=0.45),
+    state("i3", "open", consensus_source="majority", p_wrong=0.42),
+    state("i4", "open", consensus_source="posterior", p_wrong=0.25, posterior={"a": 0.75, "b": 0.25}),
+    state("i5", "open", consensus_source="posterior", p_wrong=0.1, consensus=events.choice("b")),
+    state("s1", "open", consensus_source="majority", p_wrong=0.4, consensus=spans(span(0, 4)), text="Rome & Ulm"),
+]
+AFTER = [
+    state("i1", "closed", consensus_source="verdict", p_wrong=0.0, verdict=verdict("confirmed", "a")),
+    state("i2", "closed", consensus_source="verdict", p_wrong=0.0, verdict=verdict("corrected", "b"))
+    | {"consensus": events.choice("b")},
+    state("i3", "closed", consensus_source="none", p_wrong=None, consensus=None, verdict=verdict("rejected", None)),
+]
+CORRECTIONS = [
+    correction("ria", "confirmed", "a", item_id="i1", event_id="c1"),
+    correction("ria", "corrected", "x", item_id="i2", event_id="c2"),
+    correction("ria", "undone", None, item_id="i2", event_id="c3", undoes="c2"),
+    correction("ria", "corrected", "b", item_id="i2", event_id="c4"),
+    correction("tom", "rejected", None, item_id="i3", event_id="c5"),
+    correction("tom", "unsure", None, item_id="i4", event_id="c6"),
+]
+SKILL = {"project": "p", "actor_kind": "annotator", "refit": 1, "judged": 3, "accuracy": 0.5, "low": 0.3, "high": 0.7}
+AGREEMENT = {"project": "p", "name": "", "refit": 1, "items": 1, "labels": 2, "raw": 0.0, "alpha": None}
+
+
+@pytest.fixture(scope="module")
+def stored(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Return settings of tables that hold the data set."""
+    writer, analyst = (servers.clickhouse(user, "report") for user in ("writer", "analyst"))
+    settings = Settings(tmp_path_factory.mktemp("report"), "127.0.0.1:1", writer, analyst)
+    migrate(settings)
+    store(settings, "judgements", JUDGEMENTS)
+    store(settings, "gold", [gold("i5", "a")])
+    store(settings, "corrections", CORRECTIONS)
+    store(settings, "review.state", BEFORE)
+    store(settings, "review.state", BEFORE)  # a range that is sent again
+    store(settings, "review.state", AFTER, first=5000)  # milliseconds later too
+    store(settings, "disagreement", [disagreement("i4", "choice", 0.0), disagreement("s1", "spans", 0.5)])
+    store(
+        settings,
+        "skill",
+        [SKILL | {"annotator": "=anna", "n_labels": 4, "recent": 0.4, "drift_at": None, "confusion": []}],
+    )
+    store(
+        settings,
+        "agreement",
+        [AGREEMENT | {"scope": "project", "fleiss": None, "ac1": -1.0}],
+    )
+    return settings
+
+
+def disagreement(item: str, kind: str, agreement: float) -> dict[str, Any]:
+    return {
+        "project": "p",
+        "item_id": item,
+        "kind": kind,
+        "n_labels": 2,
+        "votes": {},
+        "agreement": agreement,
+        "updated_at": 0,
+    }
+
+
+def test_open_tasks_and_errors_found_over_time(stored: Settings) -> None:
+    assert query(stored, "SELECT count() FROM review_history") == [(len(BEFORE) + len(AFTER),)]
+    assert query(stored, "SELECT opened, closed, open FROM queue_history ORDER BY at") == [(6, 0, 6), (0, 3, 3)]
+    found = query(stored, "SELECT n, item_id, reviewer, verdict, found FROM review_progress ORDER BY n")
+    assert found == [
+        (1, "i1", "ria", "confirmed", 0),
+        (2, "i2", "ria", "corrected", 1),
+        (3, "i3", "tom", "rejected", 2),
+    ]
+    answers = query(stored, "SELECT status, tier, source, items, labels, expected_wrong FROM answers_now")
+    assert [row[:4] for row in answers] == [
+        ("closed", None, "none", 1),
+        ("closed", None, "verdict", 2),
+        ("open", "p0", "majority", 1),
+        ("open", "p0", "posterior", 2),
+    ]
+    assert sum(row[5] for row in answers) == pytest.approx(0.75)
+
+
+def test_what_p_wrong_had_said_before_the_answer_was_known(stored: Settings) -> None:
+    found = query(stored, "SELECT item_id, p_wrong, shown, truth, source, wrong FROM estimates_judged ORDER BY item_id")
+    assert found == [
+        ("i1", 0.05, "a", "a", "verdict", False),
+        ("i2", 0.45, "a", "b", "verdict", True),
+        ("i3", 0.42, "a", None, "verdict", True),
+        ("i5", 0.1, "b", "a", "evaluation", True),
+    ]
+    bins = query(stored, "SELECT bin, items, expected, wrong, share FROM p_wrong_reliability")
+    assert bins == [(0, 1, 0.05, 0, 0.0), (1, 1, 0.1, 1, 1.0), (4, 2, pytest.approx(0.435), 2, 1.0)]
+
+
+def test_accuracy_by_week_known_and_estimated(stored: Settings) -> None:
+    found = query(
+        stored, "SELECT annotator, week, basis, labels, correct FROM accuracy_weekly WHERE annotator IN ('anna', 'ben')"
+    )
+    new_year, monday = date(2025, 12, 29), date(2026, 1, 5)
+    assert found == [
+        ("anna", new_year, "estimate", 1, 1.0),
+        ("anna", new_year, "known", 1, 1.0),
+        ("anna", monday, "estimate", 3, 0.75),  # wrong, wrong, and what the posterior says
+        ("anna", monday, "known", 2, 0.0),
+        ("ben", monday, "estimate", 1, 0.25),
+    ]
+    ends = query(stored, "SELECT low, high FROM accuracy_weekly WHERE annotator = 'anna' AND basis = 'known'")
+    assert ends == [pytest.approx((0.269866, 1.0), abs=1e-5), pytest.approx((0.0, 0.574969), abs=1e-5)]
+
+
+def test_the_mistakes_a_model_shares(stored: Settings) -> None:
+    found = query(
+        stored, "SELECT annotator, model, items, wrong, model_wrong, same, share, by_chance FROM same_mistakes"
+    )
+    assert found == [("anna", "m", 3, 2, 1, 1, 0.5, 0.5)]
+
+
+def test_time_and_agreement_of_all_kinds(stored: Settings) -> None:
+    weeks = query(stored, "SELECT labels, median_ms FROM label_time_weekly ORDER BY week")
+    assert weeks == [(1, 1000.0), (2, 3000.0)]
+    assert query(stored, "SELECT annotator, labels FROM label_time ORDER BY annotator") == [("anna", 2), ("ben", 1)]
+    kinds = query(stored, "SELECT kind, items, agreement FROM agreement_by_kind ORDER BY kind")
+    assert kinds == [("choice", 1, 0.0), ("spans", 1, 0.5)]
+
+
+def test_the_report_is_a_page_and_its_numbers(stored: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "report"
+    assert invoke(stored, read.report, "--project", "p", "--out", str(out)) == f"{out / 'report.html'}\n"
+    page = (out / "report.html").read_text()
+    assert "&lt;b&gt;eve" in page
+    assert "<b>eve" not in page
+    files = set(re.findall(r'href="(\w+)\.csv"', page))
+    assert {"queue_history", "accuracy_weekly", "same_mistakes", "p_wrong_reliability", "region_f1"} <= files
+    rows = {name: [*csv.DictReader((out / f"{name}.csv").read_text().splitlines())] for name in files}
+    (skill,) = rows["skill"]
+    assert (skill["annotator"], skill["accuracy"]) == ("'=anna", "0.5")
+    assert [row["open"] for row in rows["queue_history"]] == ["6", "3", "3"]
+    (_, pair) = rows["region_f1"]
+    assert float(pair["f1_50"]) == pytest.approx(2 / 3)
+
+
+def test_a_report_of_nothing_or_into_a_file_is_refused(stored: Settings, tmp_path: Path) -> None:
+    with pytest.raises(LabelloopError, match="no project 'none'"):
+        invoke(stored, read.report, "-p", "none", "--out", str(tmp_path))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LabelloopError, match="cannot be written"):
+        invoke(stored, read.report, "-p", "p", "--out", str(tmp_path / "file" / "x"))
