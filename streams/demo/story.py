@@ -237,6 +237,7 @@ class Story:
             f"labelloop queue --data {home} --project {self._project} --limit 5\n"
             f"labelloop take --data {home} --project {self._project} --as you\n"
             f'labelloop sql --data {home} "SELECT * FROM annotator_accuracy_daily ORDER BY accuracy LIMIT 10"\n'
+            f"labelloop report --data {home} --project {self._project} --out {self._project}-report\n"
             f"labelloop export items --data {home} --project {self._project} --format csv",
             highlight=False,
             soft_wrap=True,
