@@ -59,7 +59,7 @@ class Tasks:
         """
         for _, item in self._order:
             if self._is_free(self._items[item], now_ms):
-                yield self._items[item]
+                yield aged(self._items[item], now_ms)
 
     def group(self, name: str) -> list[Task]:
         """Return the open tasks of a group, whoever may review them, the most urgent first."""
@@ -81,6 +81,18 @@ class Tasks:
     def _is_free(self, task: Task, now_ms: int) -> bool:
         owner, until = task["owner"], task["lease_until"]
         return owner is None or owner == self._reviewer or until is None or until <= now_ms
+
+
+def aged(task: Task, now_ms: int) -> Task:
+    """Return a task, with the reason `aged` if its waiting counts more than its priority by now.
+
+    No snapshot says so, for that needs no fact, only time. What the wait has added follows from the task: its rank is
+    the priority less the ageing rate times opened_at.
+    """
+    opened = task["opened_at"]
+    if opened <= 0 or (task["priority"] - task["rank"]) / opened * (now_ms - opened) <= task["priority"]:
+        return task
+    return {**task, "reasons": [*task["reasons"], "aged"]}
 
 
 def _groups(task: Task) -> list[str]:

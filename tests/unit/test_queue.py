@@ -15,7 +15,10 @@ def task(item_id: str, rank: float, **fields: Any) -> Task:
         "revision": item_id,
         "status": "open",
         "tier": "p1",
+        "priority": 0.0,
         "rank": rank,
+        "reasons": [],
+        "opened_at": 0,
         "annotators": [],
         "skipped_by": [],
         "unsure_by": [],
@@ -59,6 +62,17 @@ def test_a_claimed_task_is_free_again_after_its_lease() -> None:
     assert queue_of(claimed, now=1999) == []
     assert queue_of(claimed, now=2000) == ["a"]
     assert queue_of(claimed, now=1999, reviewer="tom") == ["a"]
+
+
+def test_a_task_is_aged_once_its_waiting_counts_more_than_its_priority() -> None:
+    day, opened = 86_400_000, 20_000 * 86_400_000
+    waiting = task("a", 0.05 - 0.01 * 20_000, priority=0.05, opened_at=opened, reasons=["disagreement"])
+    tasks = Tasks("p", ["p1"])
+    tasks.apply(waiting)
+    told = [[one["reasons"] for one in tasks.queue(opened + days * day)] for days in (0, 4, 6)]
+    assert told == [[["disagreement"]], [["disagreement"]], [["disagreement", "aged"]]]
+    tasks.apply({**waiting, "rank": 0.05})
+    assert [one["reasons"] for one in tasks.queue(opened + 900 * day)] == [["disagreement"]], "the policy knows no age"
 
 
 snapshots = st.builds(
