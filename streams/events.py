@@ -308,6 +308,8 @@ def _project(event: Event) -> None:
         if not 0 <= policy["ageing_per_day"] <= 1:
             raise Poison("invalid", "policy.ageing_per_day must lie from 0 to 1")
         _lease("policy.lease_ms", policy["lease_ms"])
+        if policy["budget_per_day"] < 0:
+            raise Poison("invalid", "policy.budget_per_day must be a number of reviews, or 0 for no limit")
         for name, number in policy.items():
             if name.startswith("doubt_"):
                 _share(f"policy.{name}", number)

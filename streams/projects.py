@@ -31,6 +31,7 @@ class Policy:
     weight_edge_case: float = 1.1
     weight_drifting_annotator: float = 1.1
     weight_new_annotator: float = 1.0
+    budget_per_day: int = 0
 
 
 POLICY_FIELDS = tuple(f.name for f in fields(Policy))

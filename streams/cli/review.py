@@ -53,7 +53,7 @@ def queue(
     Example: labelloop queue --project birds --tier p0 --limit 5
     """
     with _open(data, project, reviewer, tiers) as tasks:
-        head = tasks.head(limit)
+        head, held = tasks.head(limit), tasks.held()
     if format_ == "jsonl":
         for task in head:
             click.echo(orjson.dumps(task))
@@ -61,6 +61,8 @@ def queue(
         Console().print(queue_table(head))
     else:
         click.echo(f"nothing to review in {project!r}", err=True)
+    if held:
+        click.echo(f"{held:,} more tasks wait for another day: the project has a budget of reviews a day", err=True)
 
 
 @click.command()

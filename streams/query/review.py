@@ -89,6 +89,10 @@ class ReviewQueue:
         self.refresh()
         return [task for task, _ in zip(self._tasks.queue(self._clock.now_ms()), range(limit), strict=False)]
 
+    def held(self) -> int:
+        """Return how many open tasks the project's budget holds back until the next day, as of the last look."""
+        return self._tasks.held(self._clock.now_ms())
+
     def get(self, item_id: str) -> Task:
         """Return an item's present task and answer.
 

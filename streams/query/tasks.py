@@ -4,10 +4,14 @@ The newest snapshot of an item replaces its earlier ones, so superseded tasks ar
 an item, skipped it or could not decide is not given it, and an expired lease is free.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Any
 
 from sortedcontainers import SortedList
+
+DAY_MS = 86_400_000
 
 Task = dict[str, Any]
 """A record of the schema `review_task`."""
@@ -29,6 +33,7 @@ class Tasks:
         self._items: dict[str, Task] = {}
         self._order = SortedList()  # (-rank, item) of the tasks that may be given to the reviewer
         self._groups: dict[str, set[str]] = {}  # open items by group
+        self._judged: Counter[int] = Counter()  # items by the day of their verdict
 
     def apply(self, task: Task) -> None:
         """Take the next snapshot of `review.state`."""
@@ -41,7 +46,9 @@ class Tasks:
                 self._order.remove((-before["rank"], item))
             for group in _open_groups(before):
                 self._groups[group].discard(item)
+            self._judged[_judged_on(before)] -= 1
         self._items[item] = task
+        self._judged[_judged_on(task)] += 1
         if self._is_for_me(task):
             self._order.add((-task["rank"], item))
         for group in _open_groups(task):
@@ -54,12 +61,30 @@ class Tasks:
     def queue(self, now_ms: int) -> Iterator[Task]:
         """Yield the tasks that are free for the reviewer, the most urgent first; no snapshot may come meanwhile.
 
+        Of a project with a budget those that may still be reviewed today: whatever others have claimed counts.
+
         Args:
-            now_ms: The time by which leases are judged, ms.
+            now_ms: The time by which leases and the day are judged, ms.
         """
-        for _, item in self._order:
+        for _, item in islice(self._order, self._left(now_ms)):
             if self._is_free(self._items[item], now_ms):
                 yield aged(self._items[item], now_ms)
+
+    def held(self, now_ms: int) -> int:
+        """Return how many tasks the project's budget holds back until the next day.
+
+        Args:
+            now_ms: The time by which the day is judged, ms.
+        """
+        left = self._left(now_ms)
+        return 0 if left is None else max(0, len(self._order) - left)
+
+    def _left(self, now_ms: int) -> int | None:
+        """Return how many items may still be reviewed today, None without a limit."""
+        if not self._order:
+            return None
+        budget: int = self._items[self._order[0][1]]["budget_per_day"]  # open tasks follow a change of policy
+        return max(0, budget - self._judged[now_ms // DAY_MS]) if budget else None
 
     def group(self, name: str) -> list[Task]:
         """Return the open tasks of a group, whoever may review them, the most urgent first."""
@@ -93,6 +118,12 @@ def aged(task: Task, now_ms: int) -> Task:
     if opened <= 0 or (task["priority"] - task["rank"]) / opened * (now_ms - opened) <= task["priority"]:
         return task
     return {**task, "reasons": [*task["reasons"], "aged"]}
+
+
+def _judged_on(task: Task) -> int:
+    """Return the UTC day of a task's verdict, in days since 1970; -1: it has none."""
+    verdict = task["verdict"]
+    return -1 if verdict is None else int(verdict["at"] // DAY_MS)
 
 
 def _groups(task: Task) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.query.tasks import Task, Tasks
+from streams.query.tasks import DAY_MS, Task, Tasks
 
 
 def task(item_id: str, rank: float, **fields: Any) -> Task:
@@ -26,6 +26,8 @@ def task(item_id: str, rank: float, **fields: Any) -> Task:
         "groups": [],
         "owner": None,
         "lease_until": None,
+        "verdict": None,
+        "budget_per_day": 0,
         **fields,
     }
 
@@ -101,3 +103,31 @@ def test_after_any_snapshots_order_and_groups_are_those_of_the_newest_alone(told
     for one in newest.values():
         for name, others in tasks.similar(one).items():
             assert others == sorted({t["item_id"] for t in tasks.group(name)} - {one["item_id"]})
+
+
+def judged(item_id: str, at: int) -> Task:
+    return task(item_id, 1, status="closed", tier=None, verdict={"at": at})
+
+
+def test_a_budget_lets_the_most_urgent_through_and_counts_today_s_verdicts() -> None:
+    tasks = Tasks("p", ["p1"], "ria")
+    for name, rank in (("a", 0.9), ("b", 0.8), ("c", 0.7), ("d", 0.6)):
+        tasks.apply(task(name, rank, budget_per_day=3))
+    today = 20 * DAY_MS
+    assert [found["item_id"] for found in tasks.queue(today)] == ["a", "b", "c"]
+    assert tasks.held(today) == 1
+    tasks.apply(judged("a", today + 5))
+    tasks.apply(judged("x", today - 1))  # yesterday's
+    assert [found["item_id"] for found in tasks.queue(today + 9)] == ["b", "c"]
+    assert tasks.held(today + 9) == 1
+    tasks.apply(task("b", 0.8, budget_per_day=3, owner="tom", lease_until=today + 100))
+    assert [found["item_id"] for found in tasks.queue(today + 9)] == ["c"], "what others have claimed counts"
+    assert [found["item_id"] for found in tasks.queue(today + DAY_MS)] == ["b", "c", "d"]
+    assert tasks.held(today + DAY_MS) == 0
+
+
+def test_an_undone_verdict_gives_its_place_back() -> None:
+    tasks = Tasks("p", ["p1"], "ria")
+    for snapshot in (task("b", 0.1, budget_per_day=1), judged("a", 5), task("a", 0.9, budget_per_day=1)):
+        tasks.apply(snapshot)
+    assert [found["item_id"] for found in tasks.queue(9)] == ["a"]
