@@ -4,7 +4,12 @@ import logging
 import time
 from collections.abc import Callable
 
+from confluent_kafka import KafkaError
+
 _SILENCE_S = 30.0
+
+LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+"""What is answered for a partition that was just made or has just moved: ask again in a moment."""
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """Largest request of a client: what the broker takes, see the topics' `max.message.bytes`."""

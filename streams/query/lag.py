@@ -1,5 +1,6 @@
 """How far the consumers are behind the log."""
 
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from streams.catalogue import ITEM_FACTS, TOPICS
-from streams.clients import STEADFAST
+from streams.clients import LEADERLESS, STEADFAST
 from streams.errors import LabelloopError
 from streams.settings import Settings
 from streams.sinks.tables import TABLES
@@ -17,6 +18,7 @@ from streams.sinks.tables import TABLES
 SOURCES = {"items": (*ITEM_FACTS, "rescores"), "quality": ("fits",), "sink": tuple(TABLES)}
 """What each consumer group reads; both are named without the prefix."""
 _LIMIT_S = 10.0
+_PAUSE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +90,23 @@ class LagReader:
             for topic in topics
             for partition in range(TOPICS[topic].partitions or self._settings.partitions)
         }
+        limit = time.monotonic() + _LIMIT_S
+        while True:
+            try:
+                return {wanted[partition]: end for partition, end in self._ends([*wanted]).items()}
+            except KafkaException as error:
+                if error.args[0].code() not in LEADERLESS or time.monotonic() >= limit:
+                    raise self._unanswered(error) from error
+                time.sleep(_PAUSE_S)
+
+    def _ends(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        if not self._connected:  # a client that has no connection yet may answer the other question 3 s late
+            self._admin.list_topics(timeout=_LIMIT_S)
+            self._connected = True
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        try:
-            if not self._connected:  # a client that has no connection yet may answer the other question 3 s late
-                self._admin.list_topics(timeout=_LIMIT_S)
-                self._connected = True
-            futures = self._admin.list_offsets(dict.fromkeys(wanted, latest), request_timeout=_LIMIT_S)
-            wait(futures.values())  # a client that is dropped with answers outstanding can crash the process
-            return {wanted[partition]: future.result().offset for partition, future in futures.items()}
-        except KafkaException as error:
-            raise self._unanswered(error) from error
+        futures = self._admin.list_offsets(dict.fromkeys(wanted, latest), request_timeout=_LIMIT_S)
+        wait(futures.values())  # a client that is dropped with answers outstanding can crash the process
+        return {partition: future.result().offset for partition, future in futures.items()}
 
     def _committed(self, group: str, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Return what a group has committed in each partition, 0 where nothing.

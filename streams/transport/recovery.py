@@ -9,10 +9,12 @@ that those transactions wrote lies before them.
 import logging
 import time
 from collections.abc import Sequence
+from concurrent.futures import wait
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from streams.clients import LEADERLESS
 from streams.transport.guards import leave
 from streams.transport.positions import Partition, Suspect
 
@@ -76,9 +78,17 @@ def log_ends(servers: str, partitions: Sequence[Partition]) -> dict[Partition, i
         return {}
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 5})  # must outlive its futures
     admin.list_topics(timeout=10)  # a client that has no connection yet may answer the other question 3 s late
-    futures = admin.list_offsets(
-        {TopicPartition(*tp): OffsetSpec.latest() for tp in partitions},  # type: ignore[no-untyped-call]
-        isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        request_timeout=10,
-    )
-    return {Partition(p.topic, p.partition): future.result(15).offset for p, future in futures.items()}
+    limit = time.monotonic() + 10
+    while True:
+        futures = admin.list_offsets(
+            {TopicPartition(*tp): OffsetSpec.latest() for tp in partitions},  # type: ignore[no-untyped-call]
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=10,
+        )
+        wait(futures.values(), 15)
+        try:
+            return {Partition(p.topic, p.partition): future.result(0).offset for p, future in futures.items()}
+        except KafkaException as error:  # a topic that was just made, or a broker that just came back
+            if error.args[0].code() not in LEADERLESS or time.monotonic() >= limit:
+                raise
+            time.sleep(0.1)
