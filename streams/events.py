@@ -28,6 +28,7 @@ ACTOR_KINDS = ("annotator", "reviewer", "lead", "model", "system")
 ROLES = ("annotator", "reviewer", "lead")
 VERDICTS = ("corrected", "confirmed", "rejected", "unsure", "undone")
 GOLD_USES = ("evaluation", "truth", "fixed")
+STAGES = ("requested", "trained", "failed", "refused", "promoted", "scored", "told")
 CLAIM_ACTIONS = ("claim", "renew", "release", "skip")
 VALUE_KINDS = ("choice", "choices", "number", "text", "spans", "boxes", "polygons", "tracks")
 
@@ -115,7 +116,7 @@ def validate(name: str, event: Event, log_time: int | None) -> None:
     _text("event_id", event["event_id"], 200)
     if name != "ticks":
         _text("project", event["project"], 200)
-    if name not in ("projects", "ticks"):
+    if name not in ("projects", "snapshots", "models", "ticks"):
         _text("item_id", event["item_id"], 500)
     actor = event["actor"]
     _text("actor.id", actor["id"], 200)
@@ -318,6 +319,27 @@ def _project(event: Event) -> None:
     guideline = event["guideline"]
     if guideline is not None:
         _text("guideline.version", guideline["version"], 200)
+    if event["training"] is not None:
+        _training(event["training"])
+
+
+def _training(policy: Mapping[str, Any]) -> None:
+    _text("training.trainer", policy["trainer"], 200)
+    _share("training.max_regressions", policy["max_regressions"])
+    for name in ("after_corrections", "after_class_corrections", "after_hours", "quiet_s", "max_per_day"):
+        if not policy[name] >= 0:
+            raise Poison("invalid", f"training.{name} is {policy[name]}: give a number from 0")
+    for name in ("receipts_per_day", "max_seconds", "max_memory_mb"):
+        if not policy[name] > 0:
+            raise Poison("invalid", f"training.{name} is {policy[name]}: give a number above 0")
+
+
+def _model(event: Event) -> None:
+    _one_of("stage", event["stage"], STAGES)
+    if event["model_version"] is not None:
+        _text("model_version", event["model_version"], 200)
+    elif event["stage"] not in ("requested", "failed"):
+        raise Poison("invalid", f"model_version is missing: a model was {event['stage']}")
 
 
 _CHECKS: dict[str, Callable[[Event], None]] = {
@@ -329,4 +351,5 @@ _CHECKS: dict[str, Callable[[Event], None]] = {
     "gold": _gold,
     "claims": _claim,
     "projects": _project,
+    "models": _model,
 }

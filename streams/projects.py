@@ -34,6 +34,26 @@ class Policy:
     budget_per_day: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Training:
+    """When models are trained and what they must reach; units and meanings are in `schemas/projects.avsc`."""
+
+    trainer: str = "lightgbm"
+    columns: tuple[str, ...] = ()
+    after_corrections: int = 50
+    after_class_corrections: int = 0
+    after_hours: float = 0.0
+    on_drift: bool = False
+    on_guideline: bool = True
+    quiet_s: float = 5.0
+    max_per_day: int = 24
+    max_regressions: float = 0.05
+    receipts_per_day: int = 20
+    max_seconds: float = 600.0
+    max_memory_mb: int = 4096
+
+
+TRAINING_FIELDS = tuple(f.name for f in fields(Training))
 POLICY_FIELDS = tuple(f.name for f in fields(Policy))
 
 
@@ -56,6 +76,7 @@ class ProjectView:
         policy: The review policy.
         members: Role by actor id; None while nobody is named.
         guidelines: Guideline versions, oldest first.
+        training: The training policy.
     """
 
     classes: tuple[str, ...] | None = None
@@ -63,6 +84,7 @@ class ProjectView:
     policy: Policy = Policy()
     members: Mapping[str, str] | None = None
     guidelines: tuple[Guideline, ...] = ()
+    training: Training = Training()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,4 +178,7 @@ def changed(view: ProjectView, event: Event, log_time: int) -> ProjectView:
     if event["guideline"] is not None:
         new = Guideline(event["guideline"]["version"], tuple(event["guideline"]["classes"]), log_time)
         view = replace(view, guidelines=(*view.guidelines, new))
+    if event["training"] is not None:
+        given = {name: event["training"][name] for name in TRAINING_FIELDS}
+        view = replace(view, training=Training(**{**given, "columns": tuple(given["columns"])}))
     return view

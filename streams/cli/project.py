@@ -14,7 +14,7 @@ from streams.cli.options import data_option, project_option
 from streams.errors import LabelloopError
 from streams.events import ROLES, Event
 from streams.producers.producer import Producer
-from streams.projects import POLICY_FIELDS, Policy
+from streams.projects import POLICY_FIELDS, TRAINING_FIELDS, Policy, Training
 from streams.query.projects import read_projects
 from streams.settings import Settings
 
@@ -70,6 +70,8 @@ def show(project: str, data: Path | None) -> None:
     settings.add_row("classes", "any" if view.classes is None else escape(", ".join(view.classes)))
     for name, number in asdict(view.policy).items():
         settings.add_row(f"policy {name}", str(number))
+    for name, number in asdict(view.training).items():
+        settings.add_row(f"training {name}", escape(", ".join(number) or "-") if name == "columns" else str(number))
     settings.add_row("members", "anybody" if view.members is None else escape(_members(view.members)))
     settings.add_row("guidelines", escape(", ".join(guideline.version for guideline in view.guidelines)) or "none")
     changes = Table("when (UTC)", "who", "what", title="history", title_justify="left")
@@ -91,6 +93,9 @@ def show(project: str, data: Path | None) -> None:
     help=f"What a reason adds to a task's priority: {', '.join(_WEIGHTS)}; repeatable.",
 )
 @click.option(
+    "--training", multiple=True, metavar="NAME=VALUE", help=f"One of {', '.join(TRAINING_FIELDS)}; repeatable."
+)
+@click.option(
     "--member", multiple=True, metavar="ACTOR=ROLE", help=f"{', '.join(ROLES)}, or nothing: leave; repeatable."
 )
 @click.option("--guideline", metavar="VERSION[:A,B]", help="A new guideline version and the classes it changes.")
@@ -101,6 +106,7 @@ def set_(
     classes: str | None,
     policy: tuple[str, ...],
     weights: tuple[str, ...],
+    training: tuple[str, ...],
     member: tuple[str, ...],
     guideline: str | None,
     data: Path | None,
@@ -116,8 +122,8 @@ def set_(
     Example: labelloop project set --project birds --by lead-1 --weight edge_case=1.5
     """
     policy = (*policy, *map(_weight, weights))
-    if not (classes or policy or member or guideline):
-        raise LabelloopError("nothing to set: give --classes, --policy, --weight, --member or --guideline")
+    if not (classes or policy or training or member or guideline):
+        raise LabelloopError("nothing to set: give --classes, --policy, --weight, --training, --member or --guideline")
     changes: dict[str, Any] = {}
     if classes:
         changes["classes"] = _split(classes)
@@ -125,12 +131,14 @@ def set_(
         version, _, changed = guideline.partition(":")
         changes["guideline"] = {"version": version, "classes": _split(changed)}
     settings = Settings.load(data)
-    if policy or member:  # these are published whole: what is there already goes along
+    if policy or training or member:  # these are published whole: what is there already goes along
         projects = read_projects(settings)
         history = projects.history(project)
         view = projects.at(project, history[-1].log_time if history else 0)
         if policy:
             changes["policy"] = {**asdict(view.policy), **dict(map(_policy, policy))}
+        if training:
+            changes["training"] = {**asdict(view.training), **dict(map(_training, training))}
         if member:
             members = {**(view.members or {}), **dict(map(_member, member))}
             changes["members"] = {actor: role for actor, role in members.items() if role}
@@ -153,6 +161,26 @@ def _policy(text: str) -> tuple[str, str | int | float]:
     except ValueError:
         raise LabelloopError(
             f"policy {name} is {value!r}: give a {'whole number' if kind is int else 'number'}"
+        ) from None
+
+
+def _training(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    name, value = name.strip(), value.strip()
+    if name not in TRAINING_FIELDS:
+        raise LabelloopError(f"a training policy has no {name!r}: use {', '.join(TRAINING_FIELDS)}")
+    kind = type(getattr(Training(), name))
+    if kind is tuple:
+        return name, _split(value)
+    if kind is bool:
+        if value not in ("true", "false"):
+            raise LabelloopError(f"training {name} is {value!r}: give true or false")
+        return name, value == "true"
+    try:
+        return name, kind(value)
+    except ValueError:
+        raise LabelloopError(
+            f"training {name} is {value!r}: give a {'whole number' if kind is int else 'number'}"
         ) from None
 
 
@@ -185,6 +213,8 @@ def _what(event: Event) -> str:
         said.append("classes " + ", ".join(event["classes"]))
     if event["policy"] is not None:
         said.append("policy " + ", ".join(f"{name}={value}" for name, value in event["policy"].items()))
+    if event["training"] is not None:
+        said.append("training " + ", ".join(f"{name}={value}" for name, value in event["training"].items()))
     if event["members"] is not None:
         said.append("members " + _members(event["members"]))
     if event["guideline"] is not None:

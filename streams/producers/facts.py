@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 from streams import events
 from streams.events import Event, Value
 from streams.producers.values import Answer, InvalidFact, as_value
-from streams.projects import POLICY_FIELDS, Policy
+from streams.projects import POLICY_FIELDS, TRAINING_FIELDS, Policy, Training
 
 
 class Envelope(TypedDict, total=False):
@@ -310,6 +310,7 @@ def project(
     policy: Policy | Mapping[str, Any] | None = None,
     members: Mapping[str, str] | None = None,
     guideline: str | Mapping[str, Any] | None = None,
+    training: Training | Mapping[str, Any] | None = None,
     **envelope: Unpack[Envelope],
 ) -> Fact:
     """A change of a project's settings; what is left out stays as it was.
@@ -321,16 +322,18 @@ def project(
         policy: The whole policy; fields left out of a mapping take the schema's defaults.
         members: Role by actor, whole.
         guideline: A new version's name, or `version`, `classes` (those it changes) and `text`.
+        training: The whole training policy; fields left out of a mapping take the schema's defaults.
         **envelope: see `Envelope`.
 
     Raises:
-        InvalidFact: the policy has no such field.
+        InvalidFact: a policy has no such field.
     """
     fields = {
         "classes": None if classes is None else _names(classes),
         "policy": None if policy is None else asdict(policy if isinstance(policy, Policy) else _policy(policy)),
         "members": None if members is None else dict(members),
         "guideline": None if guideline is None else _guideline(guideline),
+        "training": None if training is None else _training(training),
     }
     return _fact("projects", project, "", by, "lead", fields, envelope)
 
@@ -385,6 +388,17 @@ def _policy(fields: Mapping[str, Any]) -> Policy:
     if unknown:
         raise InvalidFact(f"a policy has no {', '.join(sorted(unknown))}: use {', '.join(POLICY_FIELDS)}")
     return Policy(**fields)
+
+
+def _training(given: Training | Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(given, Training):
+        unknown = {*given} - {*TRAINING_FIELDS}
+        if unknown:
+            raise InvalidFact(
+                f"a training policy has no {', '.join(sorted(unknown))}: use {', '.join(TRAINING_FIELDS)}"
+            )
+        given = Training(**given)
+    return {**asdict(given), "columns": [*given.columns]}
 
 
 def _names(classes: Sequence[str]) -> list[str]:

@@ -39,7 +39,7 @@ def key_of(fact: Fact) -> bytes | None:
     match fact.topic:
         case "ticks":
             return None
-        case "projects":
+        case "projects" | "snapshots" | "models":
             return make_key(project)
         case _:
             return item_key(project, fact.event["item_id"])

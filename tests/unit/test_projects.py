@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from streams import codec, contract
 from streams.events import Event
 from streams.producers import facts
-from streams.projects import DEFAULTS, POLICY_FIELDS, Policy, Projects
+from streams.projects import DEFAULTS, POLICY_FIELDS, TRAINING_FIELDS, Policy, Projects, Training
 
 
 def change(**settings: Any) -> Event:
@@ -21,6 +21,9 @@ def test_a_project_without_facts_has_the_defaults_of_the_schema() -> None:
     policy = next(field for field in contract.schema_files()["projects"]["fields"] if field["name"] == "policy")
     declared = {field["name"]: field["default"] for field in policy["type"][1]["fields"]}
     assert {name: getattr(Policy(), name) for name in POLICY_FIELDS} == declared
+    training = next(field for field in contract.schema_files()["projects"]["fields"] if field["name"] == "training")
+    declared = {field["name"]: field["default"] for field in training["type"][1]["fields"]}
+    assert {name: getattr(Training(), name) for name in TRAINING_FIELDS} == declared | {"columns": ()}
 
 
 def test_a_change_is_in_force_from_its_log_time_and_leaves_the_rest() -> None:
