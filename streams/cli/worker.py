@@ -42,6 +42,19 @@ def quality(slot: int | None, data: Path | None) -> None:
 
 
 @worker.command()
+@click.option("--slot", type=click.IntRange(0), help="Place among the workers; default: the first free one here.")
+@data_option
+def retrain(slot: int | None, data: Path | None) -> None:
+    """Train models on the corrected labels, and publish what the better ones predict.
+
+    Example: labelloop worker retrain --slot 1
+    """
+    from workers.retrain import main
+
+    main(Settings.load(data), slot)
+
+
+@worker.command()
 @data_option
 def sink(data: Path | None) -> None:
     """Write every topic into ClickHouse.

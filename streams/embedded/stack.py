@@ -29,6 +29,7 @@ def worker_processes(items_workers: int) -> tuple[Process, ...]:
     return (
         *(Process(f"items-{n}", (*command, "items", "--slot", str(n))) for n in range(items_workers)),
         Process("quality", (*command, "quality", "--slot", "0")),
+        Process("retrain", (*command, "retrain", "--slot", "0")),
         Process("sink", (*command, "sink")),
     )
 

@@ -15,7 +15,12 @@ from streams.errors import LabelloopError
 from streams.settings import Settings
 from streams.sinks.tables import TABLES
 
-SOURCES = {"items": (*ITEM_FACTS, "rescores"), "quality": ("fits",), "sink": tuple(TABLES)}
+SOURCES = {
+    "items": (*ITEM_FACTS, "rescores"),
+    "quality": ("fits",),
+    "retrain": ("labels.corrected",),
+    "sink": tuple(TABLES),
+}
 """What each consumer group reads; both are named without the prefix."""
 _LIMIT_S = 10.0
 _PAUSE_S = 0.1

@@ -63,7 +63,7 @@ def _ask(settings: Settings, project: str, limit: float) -> bool:
             value = codec.encode("settles", {"project": project, "request": request})
             publisher.send(settings.topic("settles"), [(make_key(project), value)], partition)
             ask_at, again = time.monotonic() + again, min(2 * again, _AGAIN_S[1])
-        for _, _, answer in answers.read(0.05):
-            if codec.decode(answer)[1]["request"] == request:
+        for read in answers.read(0.05):
+            if codec.decode(read.value)[1]["request"] == request:
                 return True
     return False

@@ -20,10 +20,12 @@ _TURN_S = 1.0
 
 
 class Read(NamedTuple):
-    """A record: topic, partition and value."""
+    """A record: topic, partition, offset, log time (ms) and value."""
 
     topic: str
     partition: int
+    offset: int
+    log_time: int
     value: bytes | None
 
 
@@ -78,8 +80,9 @@ class Follower:
             for message in messages:
                 failure, at = message.error(), (message.topic() or "", message.partition() or 0)
                 if failure is None:
-                    self._positions[at] = (message.offset() or 0) + 1
-                    yield Read(*at, message.value())
+                    offset = message.offset() or 0
+                    self._positions[at] = offset + 1
+                    yield Read(*at, offset, message.timestamp()[1], message.value())
                 elif failure.code() == KafkaError._PARTITION_EOF:
                     self._positions[at] = max(self._positions.get(at, 0), message.offset() or 0)
                 elif failure.code() == KafkaError._AUTO_OFFSET_RESET:

@@ -1,0 +1,270 @@
+"""The retraining worker: watches the corrected labels, and has a child process do what a project is due for.
+
+An ordinary consumer group divides the projects: whoever holds a project's partition of `labels.corrected` owns it. What
+is done and what comes next is in the facts `snapshots` and `models`; nothing else is kept.
+"""
+
+import logging
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from streams import codec
+from streams.clients import CLIENT_LOG, STEADFAST
+from streams.clock import Clock
+from streams.errors import NotNow, Poison
+from streams.keys import project_partition
+from streams.projects import Projects
+from streams.query.lag import LagReader
+from streams.settings import Settings
+from streams.transport.guards import leave
+from streams.transport.plain import Follower, Read
+from workers.child import Begun, Child, Ended, Publish
+from workers.history import History, is_worker
+from workers.outbox import Message, Outbox
+from workers.registry import failed
+from workers.triggers import DAY_MS, Corrections, cause, is_quiet
+
+_TURN_S = 0.1
+_COMMIT_S = 0.5
+_ATTEMPTS = 3
+"""How often a child may die in a stage that is no training until the project is left to a person."""
+
+CORRECTED, SKILL = "labels.corrected", "skill"
+_BROADCAST = ("projects", "snapshots", "models")
+
+log = logging.getLogger("labelloop.retrain")
+
+
+class Retrain:
+    """One worker.
+
+    Args:
+        settings: Where the servers are.
+        slot: The worker's place among those of this data directory.
+        clock: Wall time.
+    """
+
+    def __init__(self, settings: Settings, slot: int, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+        self._names = {settings.topic(name): name for name in (CORRECTED, SKILL, *_BROADCAST)}
+        self._follower = Follower(settings.kafka, self._names)
+        self._outbox = Outbox(settings, slot)
+        self._corrected = settings.topic(CORRECTED)
+        self._consumer = Consumer(
+            {
+                **STEADFAST,
+                "bootstrap.servers": settings.kafka,
+                "group.id": settings.topic("retrain"),
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "isolation.level": "read_committed",
+                "session.timeout.ms": 10_000,
+                "allow.auto.create.topics": False,
+            },
+            logger=CLIENT_LOG,
+        )
+        self._owned: tuple[int, ...] = ()
+        self._group: Any = None
+        self._committed: dict[tuple[str, int], int] = {}
+        self._commit_at = 0.0
+        self._ends: dict[tuple[str, int], int] = {}
+        self._child: Child | None = None
+        self._began: Begun | None = None
+        self._limit = float("inf")
+        self._deaths: Counter[str] = Counter()
+        self._stopping = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._projects, self._history = Projects(), History()
+        self._corrections: dict[str, Corrections] = {}
+        self._drift: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT.
+
+        Raises:
+            KafkaException, NotNow: the broker refuses or is away for long: start again.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        self._consumer.subscribe([self._corrected], on_assign=self._assigned, on_revoke=self._lost, on_lost=self._lost)
+        try:
+            while not self._stopping:
+                self._consumer.poll(0)  # the partitions are paused: it serves the group
+                for read in self._follower.read(_TURN_S):
+                    self._learn(read)
+                if self._owned and self._is_read():
+                    self._attend()
+                    self._commit()
+        finally:
+            if self._child is not None:
+                self._child.kill()
+            self._consumer.close()
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _assigned(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        consumer.assign([*partitions])
+        consumer.pause([*partitions])
+        self._owned = tuple(sorted(partition.partition for partition in partitions))
+        self._group = consumer.consumer_group_metadata()
+        self._committed = {}
+        self._forget()
+        # with what is in open transactions: they end before the next step is chosen
+        with LagReader(self._settings) as reader:
+            ends = reader.end_offsets(self._names.values())
+        self._ends = {(self._settings.topic(topic), number): end for (topic, number), end in ends.items()}
+        self._follower.assign(self._ends)
+        log.info("owns the projects of partitions %s", ", ".join(map(str, self._owned)) or "none")
+
+    def _lost(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        self._owned, self._group = (), None
+        if self._child is not None:  # its successor does it again
+            self._child.kill()
+            self._child = None
+        consumer.unassign()
+
+    def _is_read(self) -> bool:
+        """Return whether all that was there at the assignment is known; the log may be compacted below an end."""
+        if self._ends:
+            self._ends = {at: end for at, end in self._ends.items() if self._follower.position(*at) < end}
+        return not self._ends
+
+    def _learn(self, read: Read) -> None:
+        name = self._names[read.topic]
+        if name == "projects":
+            self._projects.learn(read.value, read.log_time)
+        elif name in ("snapshots", "models"):
+            self._history.learn(read.value, read.log_time)
+        else:
+            self._follow(name, read)
+
+    def _follow(self, topic: str, read: Read) -> None:
+        try:
+            name, record = codec.decode(read.value)
+        except Poison:
+            return
+        project = record.get("project", "")
+        if project_partition(project, self._settings.partitions) not in self._owned:
+            return
+        if topic == CORRECTED and name == "labels_corrected":
+            self._corrections.setdefault(project, Corrections()).apply(record, time.monotonic())
+        elif topic == SKILL and name == "skill" and record["drift_at"] is not None:
+            self._drift[project] = max(self._drift.get(project, 0), record["drift_at"])
+
+    def _attend(self) -> None:
+        """Go on with the child, or find a project that is due for one."""
+        if self._child is None:
+            due = self._due()
+            if due is not None:
+                project, why = due
+                log.info("%s: %s", project, why or "goes on")
+                memory_mb = self._projects.latest(project).training.max_memory_mb
+                self._child, self._began = Child(self._settings, project, why, memory_mb), None
+                self._limit = float("inf")
+            return
+        told = self._child.told()
+        match told:
+            case None:
+                if time.monotonic() > self._limit and self._began is not None:
+                    self._child.kill()
+                    self._ended(f"it took longer than {self._began.limit_s:g} s: see max_seconds of the policy")
+            case Begun():
+                log.info("%s: %s %s", self._child.project, told.stage, told.snapshot)
+                self._began, self._limit = told, time.monotonic() + told.limit_s
+            case Publish():
+                self._publish(told.messages)
+                self._child.published()
+            case Ended():
+                self._ended(f"its process ended with status {told.status}" if told.status else None)
+
+    def _due(self) -> tuple[str, str] | None:
+        """Return a project that there is something to do for and the cause, empty where something was begun."""
+        for project in self._history.projects():
+            begun = self._is_mine(project) and self._history.loop(project).next_step() is not None
+            if begun and self._deaths[project] < _ATTEMPTS:
+                return project, ""
+        now, now_ms = time.monotonic(), self._clock.now_ms()
+        for project, corrections in self._corrections.items():
+            view, loop = self._projects.latest(project), self._history.loop(project)
+            today = sum(
+                made.log_time // DAY_MS == now_ms // DAY_MS
+                for made in loop.snapshots.values()
+                if is_worker(made.event) and made.event["cause"] != "by_hand"
+            )
+            last = loop.last
+            as_of = None if last is None else last.event["as_of"]
+            why = cause(view, corrections, as_of, self._drift.get(project), today, now_ms)
+            if why is None:
+                corrections.due_since = None
+            elif corrections.due_since is None:
+                corrections.due_since = now
+            if why is not None and is_quiet(view, corrections, now) and self._deaths[project] < _ATTEMPTS:
+                return project, why
+        return None
+
+    def _is_mine(self, project: str) -> bool:
+        return project_partition(project, self._settings.partitions) in self._owned
+
+    def _ended(self, trouble: str | None) -> None:
+        """Take the end of the child; a training that failed is a fact, so that it is not tried for ever."""
+        assert self._child is not None
+        project, began = self._child.project, self._began
+        self._child = self._began = None
+        if trouble is None:
+            del self._deaths[project]
+        elif began is not None and began.stage == "train":
+            log.warning("%s: training on %s failed: %s", project, began.snapshot, trouble)
+            event = self._history.loop(project).snapshots[began.snapshot].event
+            self._publish([failed(project, event, trouble)])
+        else:
+            self._deaths[project] += 1
+            log.error("%s: %s; attempt %d of %d", project, trouble, self._deaths[project], _ATTEMPTS)
+
+    def _publish(self, messages: Sequence[Message]) -> None:
+        positions = self._positions()
+        self._outbox.publish(messages, positions, self._group)
+        self._committed = positions
+        now_ms = self._clock.now_ms()
+        for message in messages:
+            self._history.learn(message.value, now_ms)  # the log may show it a moment later
+
+    def _positions(self) -> dict[tuple[str, int], int]:
+        return {(self._corrected, number): self._follower.position(self._corrected, number) for number in self._owned}
+
+    def _commit(self) -> None:
+        """Commit how far the corrected labels are read: what they ask for follows from them, whatever is committed."""
+        positions = self._positions()
+        if positions == self._committed or time.monotonic() < self._commit_at:
+            return
+        offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]
+        self._consumer.commit(offsets=offsets, asynchronous=False)
+        self._committed, self._commit_at = positions, time.monotonic() + _COMMIT_S
+
+
+def main(settings: Settings, slot: int | None) -> None:
+    """Run a worker until SIGTERM.
+
+    Raises:
+        LabelloopError: the slot is taken.
+    """
+    from streams.clock import SystemClock
+    from streams.transport.worker import take_slot
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    number, lock = take_slot(settings.home, f"{settings.prefix}.retrain", slot)
+    with lock:
+        try:
+            Retrain(settings, number, SystemClock()).run()
+        except (KafkaException, NotNow) as error:
+            leave(f"the retraining worker cannot go on: {error}")
+    os._exit(0)
