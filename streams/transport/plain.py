@@ -20,12 +20,13 @@ _TURN_S = 1.0
 
 
 class Read(NamedTuple):
-    """A record: topic, partition, offset, log time (ms) and value."""
+    """A record: topic, partition, offset, log time (ms), key and value."""
 
     topic: str
     partition: int
     offset: int
     log_time: int
+    key: bytes | None
     value: bytes | None
 
 
@@ -82,7 +83,7 @@ class Follower:
                 if failure is None:
                     offset = message.offset() or 0
                     self._positions[at] = offset + 1
-                    yield Read(*at, offset, message.timestamp()[1], message.value())
+                    yield Read(*at, offset, message.timestamp()[1], message.key(), message.value())
                 elif failure.code() == KafkaError._PARTITION_EOF:
                     self._positions[at] = max(self._positions.get(at, 0), message.offset() or 0)
                 elif failure.code() == KafkaError._AUTO_OFFSET_RESET:

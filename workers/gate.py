@@ -1,0 +1,172 @@
+"""The regression gate: is a new model at least as good as the champion, on every part that counts?
+
+Both are judged by predictions of models that had not seen the item: cross-fitted on a model's own snapshot, direct on
+others. So the whole snapshot is a held-out part and no row is wasted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+import numpy as np
+
+from streams.quality.labels import Floats
+from workers.artifact import text_of
+from workers.dataset import Value
+
+Part = Literal["fixed", "corrected", "held_out"]
+
+RESAMPLES = 2_000
+INTERVAL = (2.5, 97.5)
+MAX_REGRESSED = 50
+"""Regressed items that are named."""
+
+_PARTS = {"fixed": "fixed examples", "corrected": "corrected examples", "held_out": "held-out examples"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One part of the gate; meanings are in `schemas/models.avsc`."""
+
+    part: Part
+    examples: int
+    champion: float
+    challenger: float
+    low: float
+    high: float
+    regressions: int
+    allowed: int
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An item with its right value, and what both models say of it.
+
+    Args:
+        item_id: The item.
+        truth: Its right value.
+        weight: How sure that is, 0 to 1.
+        champion: What the champion says; None: it says nothing.
+        challenger: What the new model says.
+    """
+
+    item_id: str
+    truth: Value
+    weight: float
+    champion: Value | None
+    challenger: Value
+
+
+def is_right(told: Value | None, truth: Value, tolerance: float) -> bool:
+    """Return whether a model has an item right: the same class, the same set of classes, or nearly the number.
+
+    Args:
+        told: What it says.
+        truth: What is right.
+        tolerance: Difference up to which a number is right.
+    """
+    if told is None or told["kind"] != truth["kind"]:
+        return False
+    if truth["kind"] == "number":
+        return bool(abs(told["number"] - truth["number"]) <= tolerance)
+    if truth["kind"] == "choices":
+        return {*told["choices"]} == {*truth["choices"]}
+    return bool(told["choice"] == truth["choice"])
+
+
+def tolerance_of(truths: Sequence[Value]) -> float:
+    """Return the difference up to which a number is right: half a standard deviation of the right ones."""
+    numbers = [value["number"] for value in truths if value["kind"] == "number"]
+    return float(np.std(numbers)) / 2 if numbers else 0.0
+
+
+def check(part: Part, examples: Sequence[Example], tolerance: float, max_regressions: float, seed: int) -> Check:
+    """Compare two models on one part.
+
+    Fixed and held-out examples refuse a significant loss: the whole 95 % interval of the difference, by the paired
+    bootstrap (Efron and Tibshirani 1993, chapter 13), lies below zero. Corrected ones refuse too many regressions.
+
+    Args:
+        part: Which part.
+        examples: Its examples; at least one.
+        tolerance: Difference up to which a number is right.
+        max_regressions: Share of the corrected examples that may regress.
+        seed: Of the resampling.
+    """
+    before = np.array([is_right(one.champion, one.truth, tolerance) for one in examples], dtype=float)
+    after = np.array([is_right(one.challenger, one.truth, tolerance) for one in examples], dtype=float)
+    weight = np.array([one.weight for one in examples])
+    low, high = interval(after - before, weight, seed)
+    regressions = int(((before > after) & (weight > 0)).sum())
+    allowed = ceil(max_regressions * len(examples)) if part == "corrected" else -1
+    return Check(
+        part,
+        len(examples),
+        float(np.average(before, weights=weight)),
+        float(np.average(after, weights=weight)),
+        low,
+        high,
+        regressions,
+        allowed,
+        passed=regressions <= allowed if part == "corrected" else high >= 0,
+    )
+
+
+def interval(difference: Floats, weight: Floats, seed: int) -> tuple[float, float]:
+    """Return the 95 % interval of a weighted mean difference by the paired bootstrap."""
+    rng = np.random.default_rng(seed)
+    means = []
+    for _ in range(RESAMPLES):
+        chosen = rng.integers(0, len(difference), len(difference))
+        means.append(float((difference[chosen] * weight[chosen]).sum() / weight[chosen].sum()))
+    low, high = np.percentile(means, INTERVAL)
+    return round(float(low), 6), round(float(high), 6)
+
+
+def reason(checks: Sequence[Check], first: bool) -> str | None:
+    """Return why a model is refused, in words, None if it is not.
+
+    Args:
+        checks: The parts.
+        first: There is no champion: it was compared with the most frequent value.
+    """
+    found = []
+    for one in checks:
+        if one.passed:
+            continue
+        if one.part == "corrected":
+            found.append(
+                f"{one.regressions} regressions among {one.examples} corrected examples, {one.allowed} allowed"
+            )
+        else:
+            against = "the most frequent value" if first else "the champion"
+            found.append(
+                f"{one.challenger:.3f} of {one.examples:,} {_PARTS[one.part]} right, {against} {one.champion:.3f} "
+                f"(difference {one.low:+.3f} to {one.high:+.3f})"
+            )
+    return "; ".join(found) or None
+
+
+def regressed(parts: Mapping[Part, Sequence[Example]], tolerance: float) -> list[str]:
+    """Return the items that the champion has right and the new model wrong, sorted, fixed and corrected ones first."""
+    found: dict[str, None] = {}
+    for part in ("fixed", "corrected", "held_out"):
+        for one in sorted(parts.get(part, ()), key=lambda example: example.item_id):
+            if is_right(one.champion, one.truth, tolerance) and not is_right(one.challenger, one.truth, tolerance):
+                found[one.item_id] = None
+    return [*found][:MAX_REGRESSED]
+
+
+def outcome(one: Example, tolerance: float) -> str | None:
+    """Return what became of an example: now_right, still_wrong or newly_wrong; None: both models have it right."""
+    before, after = is_right(one.champion, one.truth, tolerance), is_right(one.challenger, one.truth, tolerance)
+    if after:
+        return None if before else "now_right"
+    return "newly_wrong" if before else "still_wrong"
+
+
+def flip_text(value: Value | None) -> str | None:
+    """Return a value as one text, None for none."""
+    return None if value is None else text_of(value)

@@ -1,0 +1,291 @@
+"""The stages of one project's loop, as batches to publish: snapshot, training and gate, predictions, receipts.
+
+Each begins from the log alone and gives the same result when it is done again, so a process that was killed loses
+nothing but time.
+"""
+
+import json
+import logging
+import resource
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from itertools import batched
+from urllib.parse import quote
+
+from streams import codec, events
+from streams.errors import LabelloopError, Poison
+from streams.events import Event
+from streams.keys import item_key
+from streams.producers import facts
+from streams.settings import Settings
+from streams.transport.plain import Follower
+from streams.transport.topics import builds
+from workers.artifact import Artifact, load
+from workers.child import Begun, Publish
+from workers.dataset import Dataset, Value
+from workers.facts import end_offsets, read_dataset
+from workers.features import Files, Refused, hashes_of
+from workers.history import History, Loop, Step
+from workers.log import HistoryReader
+from workers.outbox import Message
+from workers.receipts import Lesson, receipts
+from workers.registry import About, fact, failed, message
+from workers.snapshot import fixed_of, offsets_of, snapshot_event
+from workers.training import Spec, judge, train
+from workers.triggers import DAY_MS
+
+SLICE_ITEMS = 2_000
+"""Predictions in one transaction."""
+
+LIMIT_S = 3_600.0
+"""Longest that a stage may take that no policy limits."""
+
+log = logging.getLogger("labelloop.retrain")
+
+
+def stages(settings: Settings, project: str, cause: str) -> Iterator[Begun | Publish]:
+    """Yield what is to be published, until nothing is left to do; whoever publishes it asks for more afterwards.
+
+    Args:
+        settings: Where the servers are.
+        project: The project.
+        cause: What asks for a snapshot; empty: go on with what was begun.
+
+    Raises:
+        LabelloopError: the log does not answer, or gives other rows than a snapshot says.
+    """
+    with HistoryReader(settings) as reader:
+        work = _Work(settings, project, reader.read())
+        while True:
+            step = work.loop.next_step()
+            if step is None and cause:
+                step, cause = Step("snapshot", cause=cause), ""
+            if step is None:
+                return
+            yield from work.do(step)
+            reader.read()
+
+
+class _Work:
+    """What the stages of one project share: the facts of the last snapshot, and models that were loaded.
+
+    Args:
+        settings: Where the servers are.
+        project: The project.
+        history: What has happened; whoever made it keeps it up to date.
+    """
+
+    def __init__(self, settings: Settings, project: str, history: History) -> None:
+        self._settings, self._project, self._history = settings, project, history
+        self._datasets: dict[str, Dataset] = {}
+        self._artifacts: dict[str, Artifact] = {}
+        self._folder = settings.home / "models" / quote(project, safe="")
+        self._files = Files(settings.home / "files")
+
+    @property
+    def loop(self) -> Loop:
+        """What has happened in the project."""
+        return self._history.loop(self._project)
+
+    def do(self, step: Step) -> Iterator[Begun | Publish]:
+        """Yield what a step has to publish."""
+        match step.stage:
+            case "snapshot":
+                yield Begun("snapshot", "", LIMIT_S)
+                yield self._snapshot(step)
+            case "train":
+                snapshot = self.loop.snapshots[step.snapshot].event
+                yield Begun("train", step.snapshot, json.loads(snapshot["settings"])["training"]["max_seconds"])
+                yield self._train(step, snapshot)
+            case "score":
+                yield Begun("score", self.loop.trained[step.version]["snapshot"], LIMIT_S)
+                yield from self._score(step)
+            case "tell":
+                yield Begun("tell", self.loop.trained[step.version]["snapshot"], LIMIT_S)
+                yield self._tell(step)
+
+    def _snapshot(self, step: Step) -> Publish:
+        """Return the snapshot of all that the log holds now."""
+        offsets = end_offsets(self._settings)
+        before = (fixed_of(made.event) for made in self.loop.snapshots.values())
+        dataset = read_dataset(self._settings, self._project, offsets, next(filter(None, before), None))
+        try:
+            files = hashes_of([row.item for row in dataset.rows], self._files)
+        except Refused:  # the training says so
+            files = {}
+        made = builds(self._settings)
+        event = snapshot_event(dataset, offsets, made, step.cause, files, caused_by=step.caused_by)
+        self._datasets = {event["snapshot"]: dataset}
+        return Publish([message("snapshots", event)])
+
+    def _dataset(self, snapshot: Event) -> Dataset:
+        """Return the facts of a snapshot, read again unless that was just done.
+
+        Raises:
+            LabelloopError: they give other rows than the snapshot says.
+        """
+        name = snapshot["snapshot"]
+        if name not in self._datasets:
+            found = read_dataset(self._settings, self._project, offsets_of(snapshot), fixed_of(snapshot))
+            if found.content_hash != snapshot["content_hash"]:
+                raise LabelloopError(
+                    f"the facts of snapshot {name} give {len(found.rows)} rows with hash {found.content_hash}, not "
+                    f"{snapshot['rows']} with {snapshot['content_hash']}: see `labelloop snapshot verify`"
+                )
+            self._datasets = {name: found}
+        return self._datasets[name]
+
+    def _artifact(self, version: str) -> Artifact:
+        """Return a model, trained again if it does not lie here: the same snapshot gives the same model."""
+        if version not in self._artifacts:
+            try:
+                self._artifacts[version] = load(self._folder / version)
+            except LabelloopError as error:
+                log.warning("%s: %s; it is trained again", self._project, error)
+                event = self.loop.trained[version]
+                dataset = self._dataset(self.loop.snapshot_of(version))
+                spec = Spec(**{**json.loads(event["spec"]), "columns": tuple(json.loads(event["spec"])["columns"])})
+                artifact, _ = train(event["snapshot"], dataset.rows, spec, self._files)
+                if artifact.predictions_hash != event["predictions_hash"]:
+                    log.warning("%s: %s does not say what it said before", self._project, version)
+                artifact.save(self._folder / version)
+                self._artifacts[version] = artifact
+        return self._artifacts[version]
+
+    def _train(self, step: Step, snapshot: Event) -> Publish:
+        """Return a model and what the gate says of it, or why there is none."""
+        policy, name, began = json.loads(snapshot["settings"])["training"], snapshot["snapshot"], time.monotonic()
+        spec, champion = Spec(policy["trainer"], tuple(policy["columns"])), self.loop.champion
+        try:
+            dataset = self._dataset(snapshot)
+            self._check_files(snapshot, dataset)
+            artifact, metrics = train(name, dataset.rows, spec, self._files)
+            judged = judge(
+                self._project,
+                artifact,
+                None if champion is None else self._artifact(champion),
+                dataset.rows,
+                dataset.items,
+                fixed_of(snapshot),
+                self._files,
+                policy["max_regressions"],
+                snapshot["as_of"],
+            )
+        except Refused as why:
+            return Publish([failed(self._project, snapshot, str(why), step.caused_by)])
+        except MemoryError:
+            why_not = f"it took more than {policy['max_memory_mb']} MB: see max_memory_mb of the training policy"
+            return Publish([failed(self._project, snapshot, why_not, step.caused_by)])
+        artifact.save(self._folder / artifact.version)
+        self._artifacts[artifact.version] = artifact
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        metrics |= {"seconds": round(time.monotonic() - began, 3), "peak_mb": round(peak_mb, 1)}
+        about = About(
+            artifact.version,
+            name,
+            champion,
+            trainer=spec.trainer,
+            spec=artifact.spec,
+            metrics=metrics,
+            libraries=artifact.libraries,
+            predictions_hash=artifact.predictions_hash,
+        )
+        checks = [asdict(check) for check in judged.checks]
+        verdict = About(artifact.version, name, champion, judged.reason, checks=checks, regressed=judged.regressed)
+        trained = fact(self._project, "trained", about, caused_by=step.caused_by)
+        stage = fact(
+            self._project, "promoted" if judged.reason is None else "refused", verdict, caused_by=trained["event_id"]
+        )
+        flips = [Message("flips", self._key(flip), codec.encode("flips", flip)) for flip in judged.flips]
+        return Publish([message("models", trained), message("models", stage), *flips])
+
+    def _check_files(self, snapshot: Event, dataset: Dataset) -> None:
+        """Check that the files of features are those of the snapshot.
+
+        Raises:
+            Refused: one has changed.
+        """
+        now = hashes_of([row.item for row in dataset.rows], self._files)
+        for name, was in snapshot["files"].items():
+            if now.get(name) != was:
+                raise Refused(f"features_file {name!r} is not what it was in the snapshot: take a new one")
+
+    def _score(self, step: Step) -> Iterator[Publish]:
+        """Yield what the champion says of all items, in slices; each says how far it is."""
+        artifact = self._artifact(step.version)
+        snapshot = self.loop.trained[step.version]["snapshot"]
+        dataset = self._datasets.get(snapshot) or read_dataset(
+            self._settings, self._project, end_offsets(self._settings)
+        )
+        todo = [item for item_id, item in sorted(dataset.items.items()) if step.after is None or item_id > step.after]
+        done, slices = step.done, [*batched(todo, SLICE_ITEMS)] or [()]
+        for number, items in enumerate(slices, 1):
+            messages = []
+            for one in artifact.predict(items, self._files):
+                event = facts.prediction(
+                    self._project,
+                    one.item_id,
+                    step.version,
+                    one.value if artifact.model.kind != "choice" else None,
+                    probabilities=one.probabilities,
+                    novelty=one.novelty,
+                    out_of_sample=True,
+                    caused_by=step.caused_by,
+                    source="retrain",
+                    event_id=events.event_id("predictions", step.caused_by, one.item_id),
+                ).event
+                messages.append(Message("predictions", self._key(event), codec.encode("predictions", event)))
+            done += len(items)
+            after = None if number == len(slices) else items[-1].item_id
+            about = About(step.version, snapshot, items=done, after=after)
+            scored = fact(self._project, "scored", about, caused_by=step.caused_by, salt=[after])
+            yield Publish([*messages, message("models", scored)])
+
+    def _tell(self, step: Step) -> Publish:
+        """Return the receipts of a promoted model, all of them at once."""
+        trained = self.loop.trained[step.version]
+        snapshot = self.loop.snapshot_of(step.version)
+        dataset, policy = self._dataset(snapshot), json.loads(snapshot["settings"])["training"]
+        asked = [row.item for row in dataset.rows]
+        after = {one.item_id: one.value for one in self._artifact(step.version).predict(asked, self._files)}
+        before: Mapping[str, Value] | None = None
+        if (champion := trained["champion"]) is not None:
+            before = {one.item_id: one.value for one in self._artifact(champion).predict(asked, self._files)}
+        lesson = Lesson(step.version, snapshot["snapshot"], before, after)
+        already = self._told_on(snapshot["as_of"] // DAY_MS)
+        found = receipts(dataset, lesson, self._new(step.version, dataset), already, policy["receipts_per_day"])
+        about = About(step.version, snapshot["snapshot"], items=len(found))
+        told = fact(self._project, "told", about, caused_by=step.caused_by)
+        messages = [Message("feedback", self._key(one), codec.encode("feedback", one)) for one in found]
+        return Publish([*messages, message("models", told)])
+
+    def _new(self, version: str, dataset: Dataset) -> set[str]:
+        """Return the corrections and flags that no model learnt from that was promoted before this one."""
+        learnt = self.loop.learnt()
+        earlier = [offsets_of(self.loop.snapshot_of(one)) for one in learnt[: learnt.index(version)]]
+        return {
+            event_id
+            for event_id, (topic, partition, offset) in dataset.places.items()
+            if all(offset >= offsets.get((topic, partition), 0) for offsets in earlier)
+        }
+
+    def _told_on(self, day: int) -> Counter[str]:
+        """Return how many receipts each person was told of on a UTC day, in days since 1970."""
+        name, found = self._settings.topic("feedback"), Counter[str]()
+        follower = Follower(self._settings.kafka, [name])
+        ends = {(name, n): follower.end(name, n) for n in range(self._settings.partitions)}
+        follower.assign(ends)
+        while any(follower.position(*at) < end for at, end in ends.items()):
+            for read in follower.read(0.05):
+                try:
+                    _, receipt = codec.decode(read.value)
+                except Poison:
+                    continue
+                if receipt["project"] == self._project and receipt["told"] and receipt["at"] // DAY_MS == day:
+                    found[receipt["recipient"]] += 1
+        return found
+
+    def _key(self, event: Event) -> bytes:
+        return item_key(self._project, event["item_id"])
