@@ -10,17 +10,24 @@ from math import ceil
 from typing import Literal
 
 import numpy as np
+from scipy.stats import binom
 
 from streams.quality.labels import Floats
 from workers.artifact import text_of
 from workers.dataset import Value
 
-Part = Literal["fixed", "corrected", "held_out"]
+Part = Literal["new", "fixed", "corrected", "held_out"]
 
 RESAMPLES = 2_000
 INTERVAL = (2.5, 97.5)
 MAX_REGRESSED = 50
 """Regressed items that are named."""
+
+UNLIKELY = 0.1
+"""A correction is supported by nobody where the models and the annotators give its value a smaller share than this; of
+what is believed with so little chance at most so large a share can be true."""
+
+_SIGNIFICANCE = 0.01
 
 _PARTS = {"fixed": "fixed examples", "corrected": "corrected examples", "held_out": "held-out examples"}
 
@@ -50,6 +57,7 @@ class Example:
         weight: How sure that is, 0 to 1.
         champion: What the champion says; None: it says nothing.
         challenger: What the new model says.
+        support: Largest chance that the former model or the annotators gave the right value; None: not asked.
     """
 
     item_id: str
@@ -57,6 +65,7 @@ class Example:
     weight: float
     champion: Value | None
     challenger: Value
+    support: float | None = None
 
 
 def is_right(told: Value | None, truth: Value, tolerance: float) -> bool:
@@ -85,7 +94,8 @@ def tolerance_of(truths: Sequence[Value]) -> float:
 def check(part: Part, examples: Sequence[Example], tolerance: float, max_regressions: float, seed: int) -> Check:
     """Compare two models on one part.
 
-    Fixed and held-out examples refuse a significant loss: the whole 95 % interval of the difference, by the paired
+    New corrections refuse too many that nobody supports, more than one in ten by a binomial test at 1 %: a batch that
+    contradicts people and model alike is more likely wrong itself. Fixed and held-out examples refuse a significant loss: the whole 95 % interval of the difference, by the paired
     bootstrap (Efron and Tibshirani 1993, chapter 13), lies below zero. Corrected ones refuse too many regressions.
 
     Args:
@@ -99,8 +109,12 @@ def check(part: Part, examples: Sequence[Example], tolerance: float, max_regress
     after = np.array([is_right(one.challenger, one.truth, tolerance) for one in examples], dtype=float)
     weight = np.array([one.weight for one in examples])
     low, high = interval(after - before, weight, seed)
-    regressions = int(((before > after) & (weight > 0)).sum())
-    allowed = ceil(max_regressions * len(examples)) if part == "corrected" else -1
+    regressions, allowed = int((before > after).sum()), -1
+    if part == "corrected":
+        allowed = ceil(max_regressions * len(examples))
+    elif part == "new":
+        regressions = len(unsupported(examples))
+        allowed = int(binom.isf(_SIGNIFICANCE, len(examples), UNLIKELY))
     return Check(
         part,
         len(examples),
@@ -110,8 +124,13 @@ def check(part: Part, examples: Sequence[Example], tolerance: float, max_regress
         high,
         regressions,
         allowed,
-        passed=regressions <= allowed if part == "corrected" else high >= 0,
+        passed=high >= 0 if allowed < 0 else regressions <= allowed,
     )
+
+
+def unsupported(examples: Sequence[Example]) -> list[str]:
+    """Return the items whose right value neither the former model nor an annotator gives a chance, sorted."""
+    return sorted(one.item_id for one in examples if one.support is not None and one.support < UNLIKELY)
 
 
 def interval(difference: Floats, weight: Floats, seed: int) -> tuple[float, float]:
@@ -136,7 +155,12 @@ def reason(checks: Sequence[Check], first: bool) -> str | None:
     for one in checks:
         if one.passed:
             continue
-        if one.part == "corrected":
+        if one.part == "new":
+            found.append(
+                f"{one.regressions} of {one.examples} new corrections say what neither the model nor an annotator "
+                f"gives a chance of {UNLIKELY:g}, {one.allowed} allowed: look at them, and take back what is wrong"
+            )
+        elif one.part == "corrected":
             found.append(
                 f"{one.regressions} regressions among {one.examples} corrected examples, {one.allowed} allowed"
             )
@@ -150,9 +174,15 @@ def reason(checks: Sequence[Check], first: bool) -> str | None:
 
 
 def regressed(parts: Mapping[Part, Sequence[Example]], tolerance: float) -> list[str]:
-    """Return the items that the champion has right and the new model wrong, sorted, fixed and corrected ones first."""
-    found: dict[str, None] = {}
-    for part in ("fixed", "corrected", "held_out"):
+    """Return the items that the champion has right and the new model wrong, sorted, fixed and corrected ones first.
+
+    Where new corrections refuse it, those that nobody supports come before.
+    """
+    new = parts.get("new", ())
+    refused = bool(new) and not check("new", new, tolerance, 0.0, 0).passed
+    found: dict[str, None] = dict.fromkeys(unsupported(new) if refused else ())
+    others: tuple[Part, ...] = ("fixed", "corrected", "held_out")
+    for part in others:
         for one in sorted(parts.get(part, ()), key=lambda example: example.item_id):
             if is_right(one.champion, one.truth, tolerance) and not is_right(one.challenger, one.truth, tolerance):
                 found[one.item_id] = None

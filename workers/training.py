@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -208,6 +208,7 @@ def judge(
     rows: Sequence[Row],
     items: Mapping[str, Item],
     fixed: Mapping[str, Value],
+    votes: Mapping[str, Mapping[str, float]],
     files: Files,
     max_regressions: float,
     as_of: int,
@@ -221,6 +222,8 @@ def judge(
         rows: The snapshot's rows.
         items: The project's items by id.
         fixed: Right value of each fixed example, by item.
+        votes: Of each item with a class for a verdict that no promoted model has learnt from: share of its annotators
+            by class.
         files: Files that features come from.
         max_regressions: Share of the corrected examples that may regress.
         as_of: Log time of the snapshot, ms.
@@ -232,6 +235,8 @@ def judge(
     asked = [items[item] for item in wanted]
     after = {one.item_id: one.value for one in artifact.predict(asked, files)}
     before: Mapping[str, Value]
+    beliefs = artifact if champion is None else champion
+    said = {one.item_id: one.probabilities for one in beliefs.predict([items[item] for item in sorted(votes)], files)}
     if champion is None:
         common = Counter(flip_text(row.value) or "" for row in rows)
         most = min(common, key=lambda text: (-common[text], text))
@@ -244,7 +249,13 @@ def judge(
     def example(item: str, truth: Value, weight: float) -> Example:
         return Example(item, truth, weight, before.get(item), after[item])
 
+    def new(item: str, shares: Mapping[str, float]) -> Example:
+        truth = of_row[item].value
+        label = truth["choice"]
+        return replace(example(item, truth, 1.0), support=max(shares.get(label, 0.0), said[item].get(label, 0.0)))
+
     parts: dict[Part, list[Example]] = {
+        "new": [new(item, shares) for item, shares in sorted(votes.items())],
         "fixed": [example(item, truth, 1.0) for item, truth in sorted(fixed.items()) if item in after],
         "corrected": [
             example(item, row.value, 1.0) for item, row in of_row.items() if row.source == "verdict" and item in after
@@ -268,12 +279,12 @@ def judge(
             "truth": flip_text(one.truth),
             "before": None if champion is None else flip_text(one.champion),
             "after": flip_text(one.challenger),
-            "outcome": said,
+            "outcome": became,
             "at": as_of,
         }
         for part, found in parts.items()
         for one in found
-        if (said := outcome(one, tolerance)) is not None
+        if part != "new" and (became := outcome(one, tolerance)) is not None
     ]
     flips.sort(key=lambda flip: (flip["outcome"] == "still_wrong", flip["part"], flip["item_id"]))
     return Judged(checks, reason(checks, champion is None), regressed(parts, tolerance), flips[:MAX_FLIPS])
