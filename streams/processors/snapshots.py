@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from streams import codec, events
+from streams import codec
 from streams.keys import item_key, make_key
 from streams.processors.answer import Answer, answer, last, margin
 from streams.processors.item_state import Fact, ItemState
-from streams.processors.task import Consensus, consensus, predicted_label, review_task, shown_label
+from streams.processors.task import Consensus, Value, consensus, predicted_label, review_task, shown_label
 from streams.projects import ProjectView
 from streams.quality.signals import Signals
 from streams.quality.skill import Scorer
@@ -175,8 +175,28 @@ def logged(fact: Fact) -> int:
     return at
 
 
-def _corrected(state: ItemState, known: Answer, shown: Consensus, key: bytes, view: ProjectView) -> Iterator[Snapshot]:
-    """Yield the resolved label where it changed, also that there is none: what is told must not depend on batches."""
+class Resolved(NamedTuple):
+    """An item's right value as far as it is known, what resolved it, how sure it is, and the facts it rests on."""
+
+    value: Value | None
+    source: str
+    weight_ppm: int
+    evidence: dict[str, Fact]
+
+    def common(self, field: str) -> str | None:
+        """Return the one value that all evidence has in `field`, None where it differs."""
+        values = {fact[field] for fact in self.evidence.values()}
+        return values.pop() if len(values) == 1 else None
+
+
+def resolved(known: Answer, shown: Consensus, view: ProjectView) -> Resolved:
+    """Return what a model may learn of an item: a verdict, truth gold, or a consensus that is sure enough.
+
+    Args:
+        known: What is known of the item's answer.
+        shown: The answer that is shown.
+        view: The project's settings.
+    """
     value, source, weight = shown.value, shown.source, PPM
     evidence: dict[str, Fact] = {}
     if known.joint is not None and source == "majority":
@@ -188,7 +208,7 @@ def _corrected(state: ItemState, known: Answer, shown: Consensus, key: bytes, vi
     elif known.votes and source in ("majority", "posterior", "imported"):
         # The model's own voice is left out: what trains it is not decided by itself.
         label = shown_label(known, known.votes_only, view)
-        value, source = events.choice(label), "consensus"
+        value, source = {"kind": "choice", "choice": label}, "consensus"  # as the state keeps values
         weight = round(PPM * known.votes_only.get(label, 0.0))
         evidence = {event_id: fact for event_id, fact in known.labels.values() if fact["value"] == value}
         if weight < round(PPM * view.policy.resolve_confidence):
@@ -199,28 +219,28 @@ def _corrected(state: ItemState, known: Answer, shown: Consensus, key: bytes, vi
         evidence = dict([known.verdict])
     elif source == "truth" and known.truth is not None:
         evidence = dict([known.truth])
-    sent = state["sent"]
     if value is None:
-        source, weight, evidence = "none", 0, {}
+        return Resolved(None, "none", 0, {})
+    return Resolved(value, source, weight, evidence)
+
+
+def _corrected(state: ItemState, known: Answer, shown: Consensus, key: bytes, view: ProjectView) -> Iterator[Snapshot]:
+    """Yield the resolved label where it changed, also that there is none: what is told must not depend on batches."""
+    found = resolved(known, shown, view)
+    sent = state["sent"]
     record = {
         "project": state["project"],
         "item_id": state["item_id"],
-        "value": value,
-        "source": source,
-        "weight_ppm": weight,
-        "evidence": sorted(evidence),
-        "schema_version": _common(evidence, "schema_version"),
-        "guideline_version": _common(evidence, "guideline_version"),
-        "updated_at": max((fact["logged"] for fact in evidence.values()), default=0),
+        "value": found.value,
+        "source": found.source,
+        "weight_ppm": found.weight_ppm,
+        "evidence": sorted(found.evidence),
+        "schema_version": found.common("schema_version"),
+        "guideline_version": found.common("guideline_version"),
+        "updated_at": max((fact["logged"] for fact in found.evidence.values()), default=0),
     }
     encoded = codec.encode("labels_corrected", record)
     fingerprint = _fingerprint(encoded)
     if fingerprint != sent["corrected"]:
         sent["corrected"] = fingerprint
         yield Snapshot("labels.corrected", key, encoded)
-
-
-def _common(facts: dict[str, Fact], field: str) -> str | None:
-    """Return the one value that all facts have in `field`, None where they differ."""
-    values = {fact[field] for fact in facts.values()}
-    return values.pop() if len(values) == 1 else None

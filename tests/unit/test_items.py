@@ -237,3 +237,11 @@ def test_an_item_is_scored_by_the_settings_of_its_own_time_whatever_else_is_in_t
     together = handle("corrections", closing, late, rows=rows, projects=projects)
     states = [codec.decode(out.value)[1] for out in together.records if out.topic == "x.review.state"]
     assert [(state["item_id"], state["status"]) for state in states] == [(ITEM, "closed"), (other, "closed")]
+
+
+def test_the_evidence_of_a_consensus_is_its_labels() -> None:
+    given = [label(annotator, "cat") for annotator in ("a", "b", "c", "d")] + [label("e", "dog")]
+    effects = handle("labels", *(raw("labels", one) for one in given))
+    (record,) = (out for out in effects.records if out.topic == "x.labels.corrected")
+    told = codec.decode(record.value)[1]
+    assert (told["source"], told["evidence"]) == ("consensus", sorted(one["event_id"] for one in given[:4]))
