@@ -8,29 +8,25 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from streams import codec, events
-from streams.catalogue import MAX_FACT_BYTES, TOPICS
+from streams.catalogue import TOPICS
 from streams.dead_letters import DeadLetter
 from streams.errors import LabelloopError, NotNow, Poison
-from streams.events import Event, classes_in
-from streams.keys import item_key, partition_of, project_partition
+from streams.events import Event
+from streams.keys import project_partition
+from streams.processors.admission import authorise, check_home, decoded, own_key
 from streams.processors.answer import unsure_reviewers
 from streams.processors.claims import apply_claim
 from streams.processors.fits import Skills
 from streams.processors.item_state import FORMAT, ItemState, fold, new_state
 from streams.processors.rescoring import SLICE_ITEMS, Slices
 from streams.processors.snapshots import Snapshot, snapshots
-from streams.projects import Projects, ProjectView
+from streams.projects import Projects
 from streams.transport.batch import Batch, Effects, Outgoing, Record, Row, Rows
 
 CONSUMER = "items"
 
 LEAST_MOVE = 0.01
 """Change of priority below which a refit alone is not told of; settling tells of every one."""
-
-_RESERVED = {
-    "corrections": "give verdicts",
-    "claims": "claim items",
-}
 
 
 class FitMissing(NotNow):
@@ -70,16 +66,12 @@ class Items:
         dead: list[DeadLetter] = []
         for record in batch.records:
             try:
-                event = self._read(topic, record)
-                key = item_key(event["project"], event["item_id"])
-                if record.key != key:
-                    raise Poison(
-                        "invalid",
-                        f"the record's key is {record.key!r}, not {key!r}: key it by percent-encoded project/item",
-                    )
+                event = decoded(topic, record.value)
+                events.validate(topic, event, record.timestamp)
+                key = own_key(event, record.key)
                 state = touched.get(key) or self._state(key, event, batch.partition, rows)
                 view = self._projects.at(event["project"], record.timestamp)
-                self._authorise(topic, event, view)
+                authorise(topic, event, view)
                 if topic == "claims":
                     unsure_by = unsure_reviewers(state["facts"].get("corrections", {}))
                     moved = apply_claim(state["claims"], event, record.timestamp, view.policy.lease_ms, unsure_by)
@@ -156,18 +148,6 @@ class Items:
         partition = project_partition(project, self._partitions) if snapshot.by_project else -1
         return Outgoing(self._topics[snapshot.topic], snapshot.key, snapshot.value, partition)
 
-    def _read(self, topic: str, record: Record) -> Event:
-        raw = record.value
-        if raw is not None and len(raw) > MAX_FACT_BYTES:
-            raise Poison(
-                "too_large", f"{len(raw)} bytes: a fact has at most {MAX_FACT_BYTES}; send a reference instead"
-            )
-        name, event = codec.decode(raw)
-        if name != topic:
-            raise Poison("invalid", f"a {name} record lies in topic {topic}: publish it to the topic of its schema")
-        events.validate(topic, event, record.timestamp)
-        return event
-
     def _state(self, key: bytes, event: Event, partition: int, rows: Rows) -> ItemState:
         row = rows.get(key)
         if row is not None:
@@ -178,35 +158,8 @@ class Items:
                     "and the group's offsets, so that they are built again from the facts"
                 )
             return state
-        home = partition_of(key, self._partitions)  # a key that has a row was checked when the row was made
-        if home != partition:
-            raise Poison(
-                "foreign_partitioner",
-                f"key {key!r} belongs to partition {home}, not {partition}: set partitioner=murmur2_random",
-            )
+        check_home(key, partition, self._partitions)  # a key that has a row was checked when the row was made
         return new_state(event["project"], event["item_id"])
-
-    def _authorise(self, topic: str, event: Event, view: ProjectView) -> None:
-        if view.classes is not None and topic in ("labels", "corrections", "gold"):
-            value = event["value"]
-            unknown = next((c for c in classes_in(value) if c not in view.class_order), None) if value else None
-            if unknown is not None:
-                raise Poison(
-                    "unknown_class",
-                    f"{unknown!r} is not among the classes of {event['project']!r}: correct the label, or "
-                    "declare it with `labelloop project set --classes`",
-                )
-        if view.members is not None:
-            what = _RESERVED.get(topic) or (
-                "fix the truth" if topic == "gold" and event["use"] != "evaluation" else None
-            )
-            actor = event["actor"]["id"]
-            if what and view.members.get(actor) not in ("reviewer", "lead"):
-                raise Poison(
-                    "not_allowed",
-                    f"{actor!r} may not {what} in {event['project']!r}: make them a reviewer with "
-                    "`labelloop project set --member`",
-                )
 
 
 def _dead_letter(batch: Batch, record: Record, poison: Poison) -> DeadLetter:
