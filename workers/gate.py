@@ -95,8 +95,9 @@ def check(part: Part, examples: Sequence[Example], tolerance: float, max_regress
     """Compare two models on one part.
 
     New corrections refuse too many that nobody supports, more than one in ten by a binomial test at 1 %: a batch that
-    contradicts people and model alike is more likely wrong itself. Fixed and held-out examples refuse a significant loss: the whole 95 % interval of the difference, by the paired
-    bootstrap (Efron and Tibshirani 1993, chapter 13), lies below zero. Corrected ones refuse too many regressions.
+    contradicts people and model alike is more likely wrong itself. Fixed and held-out examples refuse a significant
+    loss: the whole 95 % interval of the difference, by the paired bootstrap (Efron and Tibshirani 1993, chapter 13),
+    lies below zero. Corrected ones refuse too many regressions.
 
     Args:
         part: Which part.

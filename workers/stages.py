@@ -11,28 +11,30 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from itertools import batched
+from importlib.metadata import version
 from urllib.parse import quote
 
 from streams import codec, events
 from streams.errors import LabelloopError, Poison
-from streams.events import Event
+from streams.events import Actor, Event
 from streams.keys import item_key
+from streams.processors.answer import last_by_actor
 from streams.producers import facts
 from streams.settings import Settings
 from streams.transport.plain import Follower
-from streams.transport.topics import builds
-from workers.artifact import Artifact, load
+from workers.artifact import Artifact
+from workers.artifact import load as load_model
 from workers.child import Begun, Publish
 from workers.dataset import Dataset, Value
-from workers.facts import end_offsets, read_dataset
+from workers.facts import files_directory, positions
+from workers.facts import load as load_facts
 from workers.features import Files, Refused, hashes_of
-from workers.history import History, Loop, Step
+from workers.history import WORKER, History, Loop, Step
 from workers.log import HistoryReader
 from workers.outbox import Message
 from workers.receipts import Lesson, receipts
 from workers.registry import About, fact, failed, message
-from workers.snapshot import fixed_of, offsets_of, snapshot_event
+from workers.snapshot import fixed_of, frozen, positions_of, snapshot_event
 from workers.training import Spec, judge, train
 from workers.triggers import DAY_MS
 
@@ -82,7 +84,7 @@ class _Work:
         self._datasets: dict[str, Dataset] = {}
         self._artifacts: dict[str, Artifact] = {}
         self._folder = settings.home / "models" / quote(project, safe="")
-        self._files = Files(settings.home / "files")
+        self._files = Files(files_directory(settings))
 
     @property
     def loop(self) -> Loop:
@@ -108,17 +110,24 @@ class _Work:
 
     def _snapshot(self, step: Step) -> Publish:
         """Return the snapshot of all that the log holds now."""
-        offsets = end_offsets(self._settings)
-        before = (fixed_of(made.event) for made in self.loop.snapshots.values())
-        dataset = read_dataset(self._settings, self._project, offsets, next(filter(None, before), None))
+        upto = positions(self._settings)
+        earlier = frozen(made.event for made in self.loop.snapshots.values())
+        dataset = load_facts(self._settings, self._project, upto, earlier)
         try:
             files = hashes_of([row.item for row in dataset.rows], self._files)
         except Refused:  # the training says so
             files = {}
-        made = builds(self._settings)
-        event = snapshot_event(dataset, offsets, made, step.cause, files, caused_by=step.caused_by)
-        self._datasets = {event["snapshot"]: dataset}
-        return Publish([message("snapshots", event)])
+        made = snapshot_event(
+            dataset,
+            upto,
+            step.cause,
+            actor=Actor(id=WORKER, kind="system"),
+            code_version=version("labelloop"),
+            files=files,
+            caused_by=step.caused_by,
+        )
+        self._datasets = {made.event["snapshot"]: dataset}
+        return Publish([message("snapshots", made.event)])
 
     def _dataset(self, snapshot: Event) -> Dataset:
         """Return the facts of a snapshot, read again unless that was just done.
@@ -128,7 +137,7 @@ class _Work:
         """
         name = snapshot["snapshot"]
         if name not in self._datasets:
-            found = read_dataset(self._settings, self._project, offsets_of(snapshot), fixed_of(snapshot))
+            found = load_facts(self._settings, self._project, positions_of(snapshot), fixed_of(snapshot))
             if found.content_hash != snapshot["content_hash"]:
                 raise LabelloopError(
                     f"the facts of snapshot {name} give {len(found.rows)} rows with hash {found.content_hash}, not "
@@ -137,22 +146,22 @@ class _Work:
             self._datasets = {name: found}
         return self._datasets[name]
 
-    def _artifact(self, version: str) -> Artifact:
+    def _artifact(self, model: str) -> Artifact:
         """Return a model, trained again if it does not lie here: the same snapshot gives the same model."""
-        if version not in self._artifacts:
+        if model not in self._artifacts:
             try:
-                self._artifacts[version] = load(self._folder / version)
+                self._artifacts[model] = load_model(self._folder / model)
             except LabelloopError as error:
                 log.warning("%s: %s; it is trained again", self._project, error)
-                event = self.loop.trained[version]
-                dataset = self._dataset(self.loop.snapshot_of(version))
+                event = self.loop.trained[model]
+                dataset = self._dataset(self.loop.snapshot_of(model))
                 spec = Spec(**{**json.loads(event["spec"]), "columns": tuple(json.loads(event["spec"])["columns"])})
                 artifact, _ = train(event["snapshot"], dataset.rows, spec, self._files)
                 if artifact.predictions_hash != event["predictions_hash"]:
-                    log.warning("%s: %s does not say what it said before", self._project, version)
-                artifact.save(self._folder / version)
-                self._artifacts[version] = artifact
-        return self._artifacts[version]
+                    log.warning("%s: %s does not say what it said before", self._project, model)
+                artifact.save(self._folder / model)
+                self._artifacts[model] = artifact
+        return self._artifacts[model]
 
     def _train(self, step: Step, snapshot: Event) -> Publish:
         """Return a model and what the gate says of it, or why there is none."""
@@ -169,6 +178,7 @@ class _Work:
                 dataset.rows,
                 dataset.items,
                 fixed_of(snapshot),
+                self._votes(snapshot, dataset),
                 self._files,
                 policy["max_regressions"],
                 snapshot["as_of"],
@@ -216,12 +226,13 @@ class _Work:
         """Yield what the champion says of all items, in slices; each says how far it is."""
         artifact = self._artifact(step.version)
         snapshot = self.loop.trained[step.version]["snapshot"]
-        dataset = self._datasets.get(snapshot) or read_dataset(
-            self._settings, self._project, end_offsets(self._settings)
-        )
+        dataset = self._datasets.get(snapshot)
+        if dataset is None:
+            dataset = load_facts(self._settings, self._project, positions(self._settings))
         todo = [item for item_id, item in sorted(dataset.items.items()) if step.after is None or item_id > step.after]
-        done, slices = step.done, [*batched(todo, SLICE_ITEMS)] or [()]
-        for number, items in enumerate(slices, 1):
+        done = step.done
+        for start in range(0, max(1, len(todo)), SLICE_ITEMS):
+            items = todo[start : start + SLICE_ITEMS]
             messages = []
             for one in artifact.predict(items, self._files):
                 event = facts.prediction(
@@ -238,7 +249,7 @@ class _Work:
                 ).event
                 messages.append(Message("predictions", self._key(event), codec.encode("predictions", event)))
             done += len(items)
-            after = None if number == len(slices) else items[-1].item_id
+            after = items[-1].item_id if start + SLICE_ITEMS < len(todo) else None
             about = About(step.version, snapshot, items=done, after=after)
             scored = fact(self._project, "scored", about, caused_by=step.caused_by, salt=[after])
             yield Publish([*messages, message("models", scored)])
@@ -255,21 +266,43 @@ class _Work:
             before = {one.item_id: one.value for one in self._artifact(champion).predict(asked, self._files)}
         lesson = Lesson(step.version, snapshot["snapshot"], before, after)
         already = self._told_on(snapshot["as_of"] // DAY_MS)
-        found = receipts(dataset, lesson, self._new(step.version, dataset), already, policy["receipts_per_day"])
+        found = receipts(dataset, lesson, self._new(dataset, step.version), already, policy["receipts_per_day"])
         about = About(step.version, snapshot["snapshot"], items=len(found))
         told = fact(self._project, "told", about, caused_by=step.caused_by)
         messages = [Message("feedback", self._key(one), codec.encode("feedback", one)) for one in found]
         return Publish([*messages, message("models", told)])
 
-    def _new(self, version: str, dataset: Dataset) -> set[str]:
-        """Return the corrections and flags that no model learnt from that was promoted before this one."""
+    def _new(self, dataset: Dataset, model: str | None = None) -> set[str]:
+        """Return the corrections and flags that no model learnt from that was promoted, or was before this one."""
         learnt = self.loop.learnt()
-        earlier = [offsets_of(self.loop.snapshot_of(one)) for one in learnt[: learnt.index(version)]]
+        learnt = learnt if model is None else learnt[: learnt.index(model)]
+        passed: dict[tuple[str, int], int] = {}
+        for one in learnt:
+            for at in positions_of(self.loop.snapshot_of(one)):
+                passed[at.topic, at.partition] = max(at.offset, passed.get((at.topic, at.partition), 0))
         return {
             event_id
             for event_id, (topic, partition, offset) in dataset.places.items()
-            if all(offset >= offsets.get((topic, partition), 0) for offsets in earlier)
+            if offset >= passed.get((topic, partition), 0)
         }
+
+    def _votes(self, snapshot: Event, dataset: Dataset) -> dict[str, dict[str, float]]:
+        """Return the share of the annotators behind each class, of items with a verdict that is new to all models.
+
+        A verdict under a guideline that came after the champion's snapshot may contradict all that was said before: it
+        is left out.
+        """
+        new, champion = self._new(dataset), self.loop.champion
+        known = 0 if champion is None else self.loop.snapshot_of(champion)["as_of"]
+        if any(guideline.log_time > known for guideline in dataset.view.guidelines) and champion is not None:
+            return {}
+        found: dict[str, dict[str, float]] = {}
+        for row in dataset.rows:
+            if row.source == "verdict" and row.value["kind"] == "choice" and not new.isdisjoint(row.evidence):
+                labels = last_by_actor(dataset.states[row.item_id]["facts"].get("labels", {})).values()
+                given = Counter(fact["value"]["choice"] for _, fact in labels if (fact["value"] or {}).get("choice"))
+                found[row.item_id] = {label: count / given.total() for label, count in given.items()}
+        return found
 
     def _told_on(self, day: int) -> Counter[str]:
         """Return how many receipts each person was told of on a UTC day, in days since 1970."""

@@ -28,6 +28,7 @@ _COMMANDS = {
     "sql": "read",
     "export": "read",
     "agreement": "agreement",
+    "snapshot": "snapshot",
     "model": "model",
     "report": "read",
     "wait": "read",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
@@ -75,7 +75,7 @@ class LagReader:
         ends = self.end_offsets({topic for sources in SOURCES.values() for topic in sources})
         found = []
         for group, sources in SOURCES.items():
-            passed = self._committed(group, [key for key in ends if key[0] in sources])
+            passed = self.committed(group, [key for key in ends if key[0] in sources])
             for topic in sources:
                 behind = (max(0, end - passed[key]) for key, end in ends.items() if key[0] == topic)
                 found.append(Lag(group, topic, sum(behind)))
@@ -90,6 +90,31 @@ class LagReader:
         Raises:
             LabelloopError: Kafka does not answer, or a topic was never made.
         """
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        return self._offsets(topics, latest, IsolationLevel.READ_UNCOMMITTED)
+
+    def settled_offsets(self, topics: Iterable[str], log_time: int | None = None) -> dict[tuple[str, int], int]:
+        """Return the offset after the last record of each partition that no open transaction holds back.
+
+        Args:
+            topics: Topics without the prefix.
+            log_time: Only records that the log got up to then, ms, count; None: all.
+
+        Raises:
+            LabelloopError: Kafka does not answer, or a topic was never made.
+        """
+        committed = IsolationLevel.READ_COMMITTED
+        ends = self._offsets(topics, OffsetSpec.latest(), committed)  # type: ignore[no-untyped-call]
+        if log_time is None:
+            return ends
+        later = OffsetSpec.for_timestamp(log_time + 1)
+        firsts = self._offsets(topics, later, committed)
+        return {key: min(end, firsts[key]) if firsts[key] >= 0 else end for key, end in ends.items()}
+
+    def _offsets(
+        self, topics: Iterable[str], spec: OffsetSpec, isolation: IsolationLevel
+    ) -> dict[tuple[str, int], int]:
+        """Return what `spec` asks for of each partition; -1: there is no such offset."""
         wanted = {
             TopicPartition(self._settings.topic(topic), partition): (topic, partition)
             for topic in topics
@@ -98,22 +123,25 @@ class LagReader:
         limit = time.monotonic() + _LIMIT_S
         while True:
             try:
-                return {wanted[partition]: end for partition, end in self._ends([*wanted]).items()}
+                return {wanted[at]: offset for at, offset in self._ask([*wanted], spec, isolation).items()}
             except KafkaException as error:
                 if error.args[0].code() not in LEADERLESS or time.monotonic() >= limit:
                     raise self._unanswered(error) from error
                 time.sleep(_PAUSE_S)
 
-    def _ends(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    def _ask(
+        self, wanted: Sequence[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel
+    ) -> dict[TopicPartition, int]:
         if not self._connected:  # a client that has no connection yet may answer the other question 3 s late
             self._admin.list_topics(timeout=_LIMIT_S)
             self._connected = True
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        futures = self._admin.list_offsets(dict.fromkeys(wanted, latest), request_timeout=_LIMIT_S)
+        futures = self._admin.list_offsets(
+            dict.fromkeys(wanted, spec), isolation_level=isolation, request_timeout=_LIMIT_S
+        )
         wait(futures.values())  # a client that is dropped with answers outstanding can crash the process
         return {partition: future.result().offset for partition, future in futures.items()}
 
-    def _committed(self, group: str, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    def committed(self, group: str, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Return what a group has committed in each partition, 0 where nothing.
 
         Asked as a consumer that joins nothing: `AdminClient.list_consumer_group_offsets` of librdkafka 2.16 ends the

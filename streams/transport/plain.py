@@ -20,13 +20,11 @@ _TURN_S = 1.0
 
 
 class Read(NamedTuple):
-    """A record: topic, partition, offset, log time (ms), key and value."""
+    """A record: topic, partition, log time (ms) and value."""
 
     topic: str
     partition: int
-    offset: int
     log_time: int
-    key: bytes | None
     value: bytes | None
 
 
@@ -81,9 +79,8 @@ class Follower:
             for message in messages:
                 failure, at = message.error(), (message.topic() or "", message.partition() or 0)
                 if failure is None:
-                    offset = message.offset() or 0
-                    self._positions[at] = offset + 1
-                    yield Read(*at, offset, message.timestamp()[1], message.key(), message.value())
+                    self._positions[at] = (message.offset() or 0) + 1
+                    yield Read(*at, message.timestamp()[1], message.value())
                 elif failure.code() == KafkaError._PARTITION_EOF:
                     self._positions[at] = max(self._positions.get(at, 0), message.offset() or 0)
                 elif failure.code() == KafkaError._AUTO_OFFSET_RESET:

@@ -1,0 +1,225 @@
+"""Reads what a snapshot is made of: the facts of one project up to given offsets, from the log or from ClickHouse."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import file_digest
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+
+from streams.clients import CLIENT_LOG, STEADFAST
+from streams.errors import LabelloopError, Poison
+from streams.keys import make_key
+from streams.processors.admission import decoded, own_key
+from streams.projects import Projects
+from streams.query.facts import stored_facts
+from streams.query.lag import LagReader
+from streams.settings import Settings
+from streams.transport.topics import builds
+from workers.dataset import Dataset, Logged, Value, build
+from workers.fold import KEPT
+from workers.snapshot import Position
+
+Source = Literal["log", "clickhouse"]
+
+Tell = Callable[[int, int], None]
+"""Told how many records of how many are passed."""
+
+SETTINGS = "projects"
+
+_STALL_S = 90.0
+"""How long nothing may come: longer than a dead worker's open transaction holds back readers."""
+
+_BATCH = 2000
+
+
+def positions(settings: Settings, log_time: int | None = None) -> list[Position]:
+    """Return how far the facts that a snapshot is made of are committed.
+
+    Args:
+        settings: Where Kafka is.
+        log_time: Only facts that the log got up to then, ms, count; None: all that are there now.
+
+    Raises:
+        LabelloopError: Kafka does not answer, or a topic was never made.
+    """
+    numbers = builds(settings)
+    with LagReader(settings) as reader:
+        ends = reader.settled_offsets(KEPT, log_time)
+        # asked for last: the settings that a fact was judged by are there whenever the fact is
+        ends |= reader.settled_offsets([SETTINGS], log_time)
+    return sorted(Position(topic, n, end, numbers[topic]) for (topic, n), end in ends.items())
+
+
+def load(
+    settings: Settings,
+    project: str,
+    upto: Iterable[Position],
+    frozen: Mapping[str, Value] | None = None,
+    source: Source = "log",
+    tell: Tell = lambda passed, of: None,
+) -> Dataset:
+    """Return a project's training data at given offsets.
+
+    ClickHouse keeps one copy of each fact, the first. Where that one is refused, a later copy may count, e.g. one that
+    was sent again when its class was declared; only the log has it. So then the log is read.
+
+    Args:
+        settings: Where the servers are.
+        project: The project.
+        upto: How far each partition counts.
+        frozen: Examples that earlier snapshots of the project froze.
+        source: Where to read the facts.
+        tell: Told of the progress in the log.
+
+    Raises:
+        LabelloopError: a server does not answer, or has not all of it; or the offsets are those of another log.
+    """
+    upto = [*upto]
+    _check(settings, upto)
+    ends = {(at.topic, at.partition): at.offset for at in upto}
+    projects = Projects()
+    for record in _records(settings, {at: end for at, end in ends.items() if at[0] == SETTINGS}):
+        projects.learn(record.value, record.log_time)
+    ends = {at: end for at, end in ends.items() if at[0] != SETTINGS}
+    if source == "clickhouse":
+        stored = (Logged(*fact) for fact in stored_facts(settings, project, ends))
+        dataset = build(project, stored, projects, settings.partitions, frozen)
+        if not dataset.refused:
+            return dataset
+    return build(project, logged_facts(settings, project, ends, tell), projects, settings.partitions, frozen)
+
+
+def _check(settings: Settings, upto: Iterable[Position]) -> None:
+    """Check that offsets mean the records they meant.
+
+    Raises:
+        LabelloopError: a topic is unknown, was built anew since, or ends before its offset.
+    """
+    numbers = builds(settings)
+    with LagReader(settings) as reader:
+        ends = reader.settled_offsets((*KEPT, SETTINGS))
+    for at in upto:
+        if at.topic not in numbers or (at.topic, at.partition) not in ends:
+            raise LabelloopError(f"{at.topic}-{at.partition} is no partition of the facts")
+        if at.build != numbers[at.topic]:
+            raise LabelloopError(f"{at.topic} is build {numbers[at.topic]}, and the snapshot is of build {at.build}")
+        if at.offset > (end := ends[at.topic, at.partition]):
+            raise LabelloopError(f"{at.topic}-{at.partition} ends at {end:,}, before the snapshot's {at.offset:,}")
+
+
+def logged_facts(
+    settings: Settings, project: str, ends: Mapping[tuple[str, int], int], tell: Tell = lambda passed, of: None
+) -> Iterator[Logged]:
+    """Yield the facts of a project up to given offsets, as the log has them.
+
+    Records that cannot be read as facts are passed over.
+
+    Args:
+        settings: Where Kafka is.
+        project: The project.
+        ends: Offset after the last record that counts, by topic (without the prefix) and partition.
+        tell: Told of the progress.
+
+    Raises:
+        LabelloopError: Kafka does not answer, or has not all of it.
+    """
+    mine = make_key(project) + b"/"
+    for record in _records(settings, ends, mine, tell):
+        try:
+            event = decoded(record.topic, record.value)
+            own_key(event, record.key)
+        except Poison:
+            continue
+        size = len(record.value or b"")
+        yield Logged(record.topic, record.partition, record.offset, record.log_time, event, size)
+
+
+def files_directory(settings: Settings) -> Path:
+    """Return the directory that `features_file` is relative to, unless somebody says otherwise."""
+    return settings.home / "files"
+
+
+def file_hashes(files: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of files that features lie in, hexadecimal, by name.
+
+    Args:
+        files: Directory that the names are relative to.
+        names: Names as the facts give them.
+
+    Raises:
+        LabelloopError: a file is missing, or lies outside the directory.
+    """
+    found, home = {}, files.resolve()
+    for name in sorted(names):
+        path = (home / name).resolve()
+        if not path.is_relative_to(home):
+            raise LabelloopError(f"features_file {name!r} lies outside {files}: a name is relative to it")
+        try:
+            with path.open("rb") as file:
+                found[name] = file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise LabelloopError(f"features_file {name!r} cannot be read in {files}: {error.strerror}") from error
+    return found
+
+
+class _Record(NamedTuple):
+    topic: str
+    partition: int
+    offset: int
+    log_time: int
+    key: bytes | None
+    value: bytes | None
+
+
+def _records(
+    settings: Settings, ends: Mapping[tuple[str, int], int], prefix: bytes = b"", tell: Tell = lambda passed, of: None
+) -> Iterator[_Record]:
+    """Yield the committed records before given offsets whose key begins with `prefix`."""
+    consumer = Consumer(
+        {
+            **STEADFAST,
+            "bootstrap.servers": settings.kafka,
+            "group.id": "facts",  # asked for by the client; nothing is committed and no group is joined
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",  # to jump to the end would leave out what is read whole
+            "isolation.level": "read_committed",
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.wait.max.ms": 20,
+            "allow.auto.create.topics": False,
+        },
+        logger=CLIENT_LOG,
+    )
+    names = {settings.topic(topic): topic for topic, _ in ends}
+    todo = {(settings.topic(topic), partition): end for (topic, partition), end in ends.items() if end > 0}
+    passed, total = dict.fromkeys(todo, 0), sum(todo.values())
+    try:
+        consumer.assign([TopicPartition(*at, OFFSET_BEGINNING) for at in todo])
+        limit = time.monotonic() + _STALL_S
+        while todo:
+            for message in consumer.consume(_BATCH, timeout=0.1):
+                failure, at = message.error(), (message.topic() or "", message.partition() or 0)
+                offset, end = message.offset() or 0, todo.get(at)
+                if failure is not None and failure.code() != KafkaError._PARTITION_EOF:
+                    if not failure.retriable():
+                        raise LabelloopError(f"{at[0]}-{at[1]} cannot be read: {failure.str()}")
+                    continue
+                if end is None:  # what was fetched before the partition was given back
+                    continue
+                limit = time.monotonic() + _STALL_S
+                position = offset if failure is not None else offset + 1
+                passed[at] = min(end, position)
+                if failure is None and offset < end and (message.key() or b"").startswith(prefix):
+                    _, log_time = message.timestamp()
+                    yield _Record(names[at[0]], at[1], offset, log_time, message.key(), message.value())
+                if position >= end:
+                    del todo[at]
+                    consumer.incremental_unassign([TopicPartition(*at)])
+            tell(sum(passed.values()), total)
+            if time.monotonic() > limit:
+                short = ", ".join(f"{topic}-{partition}" for topic, partition in sorted(todo))
+                raise LabelloopError(f"the facts did not come to their offsets in {short}: see `labelloop status`")
+    finally:
+        consumer.close()
