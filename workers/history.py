@@ -61,6 +61,7 @@ class Loop:
         models: Version by snapshot.
         failures: The fact `failed` of each snapshot that no model could be made of.
         judged: The last fact `promoted` or `refused` of each model.
+        unmade: The fact `failed` of each request that came to no snapshot.
         promotions: All promotions, oldest first; the last one is the champion's.
         scored: Last fact `scored` of each promotion.
         told: Models whose receipts are told.
@@ -73,6 +74,7 @@ class Loop:
     models: dict[str, str] = field(default_factory=dict)
     failures: dict[str, Event] = field(default_factory=dict)
     judged: dict[str, Event] = field(default_factory=dict)
+    unmade: dict[str, Event] = field(default_factory=dict)
     promotions: list[Promotion] = field(default_factory=list)
     scored: dict[str, Event] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
@@ -110,7 +112,7 @@ class Loop:
         made = (name for name, made in self.snapshots.items() if made.event["caused_by"] == request)
         name = asked["snapshot"] or next(made, None)
         if name is None:
-            return None
+            return self.unmade.get(request)
         version = self.models.get(name)
         return self.failures.get(name) if version is None else self.judged.get(version)
 
@@ -189,7 +191,10 @@ def _apply(loop: Loop, event: Event) -> None:
     if stage == "requested":
         loop.requests[event["event_id"]] = event
     elif stage == "failed":
-        loop.failures[event["snapshot"]] = event
+        if event["snapshot"] is not None:
+            loop.failures[event["snapshot"]] = event
+        else:
+            loop.unmade[event["caused_by"]] = event
         loop.answered.add(event["caused_by"])
     elif stage == "trained":  # its snapshot may be read later: that is another topic
         loop.trained.setdefault(version, event)

@@ -87,6 +87,11 @@ def message(topic: str, event: Event) -> Message:
     return Message(topic, make_key(event["project"]), codec.encode(topic, event))
 
 
+def no_snapshot(project: str, why: str, caused_by: str | None) -> Message:
+    """Return the record that says that what was asked for came to no snapshot."""
+    return message("models", fact(project, "failed", About(reason=why), caused_by=caused_by))
+
+
 def failed(project: str, snapshot: Event, why: str, caused_by: str | None = None) -> Message:
     """Return the record that says that no model could be made of a snapshot."""
     about = About(snapshot=snapshot["snapshot"], reason=why)

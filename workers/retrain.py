@@ -28,7 +28,7 @@ from streams.transport.plain import Follower, Read
 from workers.child import Begun, Child, Ended, Publish
 from workers.history import History, is_worker
 from workers.outbox import Message, Outbox
-from workers.registry import failed
+from workers.registry import failed, no_snapshot
 from workers.triggers import DAY_MS, Corrections, cause, is_quiet
 
 _TURN_S = 0.1
@@ -229,6 +229,10 @@ class Retrain:
         else:
             self._deaths[project] += 1
             log.error("%s: %s; attempt %d of %d", project, trouble, self._deaths[project], _ATTEMPTS)
+            step = self._history.loop(project).next_step()
+            if self._deaths[project] >= _ATTEMPTS and step is not None and step.stage == "snapshot":
+                self._publish([no_snapshot(project, f"no snapshot: {trouble}; see the worker's log", step.caused_by)])
+                del self._deaths[project]
 
     def _publish(self, messages: Sequence[Message]) -> None:
         positions = self._positions()
