@@ -84,7 +84,7 @@ def snapshot_event(
 
 def name_of(project: str, offsets: Sequence[Position], settings: str) -> str:
     """Return the name of the snapshot at some offsets, sorted, under some settings."""
-    return "s-" + events.event_id("snapshot", project, offsets, settings).replace("-", "")[:12]
+    return "s-" + events.event_id("snapshot", project, [[*one] for one in offsets], settings).replace("-", "")[:12]
 
 
 def settings_of(view: ProjectView) -> str:
