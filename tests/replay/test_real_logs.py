@@ -16,6 +16,7 @@ from streams.producers.import_file import import_file
 from streams.projects import Projects
 from streams.transport.batch import Batch, MemoryRows
 from tests.unit.test_items import Fetched
+from workers.dataset import Logged, build
 
 PARTITIONS = 4
 Log = list[tuple[str, Fetched]]
@@ -93,3 +94,19 @@ def test_incremental_equals_batch(name: str, data_dir: Callable[[str], Path]) ->
         others, other = fold(log, size)
         assert states(others) == states(tables)
         assert other == settled
+
+
+def test_what_is_trained_on_does_not_depend_on_the_order_of_the_log(data_dir: Callable[[str], Path]) -> None:
+    log = [
+        Logged(topic, partition_of(one.key or b"", PARTITIONS), one.offset, one.timestamp, event, len(one.value or b""))
+        for topic, one in log_of(data_dir("labelme"))
+        for event in [codec.decode(one.value)[1]]
+    ]
+    expected = build("p", log, Projects(), PARTITIONS)
+    assert expected.source_counts["truth"] > 300
+    assert expected.source_counts["consensus"] > 300
+    mixed = [*log, *random.Random(1).sample(log, 500)]
+    random.Random(2).shuffle(mixed)
+    found = build("p", mixed, Projects(), PARTITIONS)
+    assert found.content_hash == expected.content_hash
+    assert found == expected
