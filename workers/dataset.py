@@ -120,8 +120,9 @@ class Dataset:
 
     @property
     def files(self) -> list[str]:
-        """Files that features of the items lie in, sorted."""
-        return sorted({item.features_file for item in self.items.values() if item.features_file is not None})
+        """Files that features of the rows lie in, sorted."""
+        items = [row.item for row in self.rows]
+        return sorted({i.features_file for i in items if i.features_file is not None and not i.features})
 
 
 def record(row: Row) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -31,7 +32,7 @@ SETTINGS = "projects"
 _STALL_S = 90.0
 """How long nothing may come: longer than a dead worker's open transaction holds back readers."""
 
-_BATCH = 2000
+_BATCH, _WAIT_S = 2000, 0.02
 
 
 def positions(settings: Settings, log_time: int | None = None) -> list[Position]:
@@ -80,15 +81,17 @@ def load(
     _check(settings, upto)
     ends = {(at.topic, at.partition): at.offset for at in upto}
     projects = Projects()
-    for record in _records(settings, {at: end for at, end in ends.items() if at[0] == SETTINGS}):
-        projects.learn(record.value, record.log_time)
-    ends = {at: end for at, end in ends.items() if at[0] != SETTINGS}
-    if source == "clickhouse":
-        stored = (Logged(*fact) for fact in stored_facts(settings, project, ends))
-        dataset = build(project, stored, projects, settings.partitions, frozen)
-        if not dataset.refused:
-            return dataset
-    return build(project, logged_facts(settings, project, ends, tell), projects, settings.partitions, frozen)
+    with _reader(settings) as reader:
+        for record in _records(reader, settings, {at: end for at, end in ends.items() if at[0] == SETTINGS}):
+            projects.learn(record.value, record.log_time)
+        ends = {at: end for at, end in ends.items() if at[0] != SETTINGS}
+        if source == "clickhouse":
+            stored = (Logged(*fact) for fact in stored_facts(settings, project, ends))
+            dataset = build(project, stored, projects, settings.partitions, frozen)
+            if not dataset.refused:
+                return dataset
+        facts = _facts(_records(reader, settings, ends, make_key(project) + b"/", tell))
+        return build(project, facts, projects, settings.partitions, frozen)
 
 
 def _check(settings: Settings, upto: Iterable[Position]) -> None:
@@ -109,24 +112,9 @@ def _check(settings: Settings, upto: Iterable[Position]) -> None:
             raise LabelloopError(f"{at.topic}-{at.partition} ends at {end:,}, before the snapshot's {at.offset:,}")
 
 
-def logged_facts(
-    settings: Settings, project: str, ends: Mapping[tuple[str, int], int], tell: Tell = lambda passed, of: None
-) -> Iterator[Logged]:
-    """Yield the facts of a project up to given offsets, as the log has them.
-
-    Records that cannot be read as facts are passed over.
-
-    Args:
-        settings: Where Kafka is.
-        project: The project.
-        ends: Offset after the last record that counts, by topic (without the prefix) and partition.
-        tell: Told of the progress.
-
-    Raises:
-        LabelloopError: Kafka does not answer, or has not all of it.
-    """
-    mine = make_key(project) + b"/"
-    for record in _records(settings, ends, mine, tell):
+def _facts(records: "Iterable[_Record]") -> Iterator[Logged]:
+    """Yield the facts in records; what cannot be read as one, or has another key than its own, is passed over."""
+    for record in records:
         try:
             event = decoded(record.topic, record.value)
             own_key(event, record.key)
@@ -173,10 +161,9 @@ class _Record(NamedTuple):
     value: bytes | None
 
 
-def _records(
-    settings: Settings, ends: Mapping[tuple[str, int], int], prefix: bytes = b"", tell: Tell = lambda passed, of: None
-) -> Iterator[_Record]:
-    """Yield the committed records before given offsets whose key begins with `prefix`."""
+@contextmanager
+def _reader(settings: Settings) -> Iterator[Consumer]:
+    """Give a consumer that is assigned what it is to read."""
     consumer = Consumer(
         {
             **STEADFAST,
@@ -192,34 +179,45 @@ def _records(
         },
         logger=CLIENT_LOG,
     )
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def _records(
+    consumer: Consumer,
+    settings: Settings,
+    ends: Mapping[tuple[str, int], int],
+    prefix: bytes = b"",
+    tell: Tell = lambda passed, of: None,
+) -> Iterator[_Record]:
+    """Yield the committed records before given offsets whose key begins with `prefix`."""
     names = {settings.topic(topic): topic for topic, _ in ends}
     todo = {(settings.topic(topic), partition): end for (topic, partition), end in ends.items() if end > 0}
     passed, total = dict.fromkeys(todo, 0), sum(todo.values())
-    try:
-        consumer.assign([TopicPartition(*at, OFFSET_BEGINNING) for at in todo])
-        limit = time.monotonic() + _STALL_S
-        while todo:
-            for message in consumer.consume(_BATCH, timeout=0.1):
-                failure, at = message.error(), (message.topic() or "", message.partition() or 0)
-                offset, end = message.offset() or 0, todo.get(at)
-                if failure is not None and failure.code() != KafkaError._PARTITION_EOF:
-                    if not failure.retriable():
-                        raise LabelloopError(f"{at[0]}-{at[1]} cannot be read: {failure.str()}")
-                    continue
-                if end is None:  # what was fetched before the partition was given back
-                    continue
-                limit = time.monotonic() + _STALL_S
-                position = offset if failure is not None else offset + 1
-                passed[at] = min(end, position)
-                if failure is None and offset < end and (message.key() or b"").startswith(prefix):
-                    _, log_time = message.timestamp()
-                    yield _Record(names[at[0]], at[1], offset, log_time, message.key(), message.value())
-                if position >= end:
-                    del todo[at]
-                    consumer.incremental_unassign([TopicPartition(*at)])
-            tell(sum(passed.values()), total)
-            if time.monotonic() > limit:
-                short = ", ".join(f"{topic}-{partition}" for topic, partition in sorted(todo))
-                raise LabelloopError(f"the facts did not come to their offsets in {short}: see `labelloop status`")
-    finally:
-        consumer.close()
+    consumer.assign([TopicPartition(*at, OFFSET_BEGINNING) for at in todo])
+    limit = time.monotonic() + _STALL_S
+    while todo:
+        for message in consumer.consume(_BATCH, timeout=_WAIT_S):
+            failure, at = message.error(), (message.topic() or "", message.partition() or 0)
+            offset, end = message.offset() or 0, todo.get(at)
+            if failure is not None and failure.code() != KafkaError._PARTITION_EOF:
+                if not failure.retriable():
+                    raise LabelloopError(f"{at[0]}-{at[1]} cannot be read: {failure.str()}")
+                continue
+            if end is None:  # what was fetched before the partition was given back
+                continue
+            limit = time.monotonic() + _STALL_S
+            position = offset if failure is not None else offset + 1
+            passed[at] = min(end, position)
+            if failure is None and offset < end and (message.key() or b"").startswith(prefix):
+                _, log_time = message.timestamp()
+                yield _Record(names[at[0]], at[1], offset, log_time, message.key(), message.value())
+            if position >= end:
+                del todo[at]
+                consumer.incremental_unassign([TopicPartition(*at)])
+        tell(sum(passed.values()), total)
+        if time.monotonic() > limit:
+            short = ", ".join(f"{topic}-{partition}" for topic, partition in sorted(todo))
+            raise LabelloopError(f"the facts did not come to their offsets in {short}: see `labelloop status`")

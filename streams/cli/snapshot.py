@@ -1,7 +1,7 @@
 """`labelloop snapshot`: what models are trained on, taken, checked, compared and given away."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,6 +16,7 @@ from rich.table import Table
 from streams.cli.options import F, data_option, project_option
 from streams.errors import LabelloopError
 from streams.events import Actor, Event
+from streams.producers.facts import Fact
 from streams.producers.producer import Producer
 from streams.settings import Settings
 from streams.sinks.tables import label_text
@@ -40,7 +41,7 @@ def _source_option(command: F) -> F:
         "source",
         type=click.Choice(["log", "clickhouse"]),
         default="log",
-        help="Where to read the facts: the log, or ClickHouse, which is faster. Default: log.",
+        help="Where to read the facts: the log, whole, or the rows of this project in ClickHouse. Default: log.",
     )
     return option(command)
 
@@ -99,7 +100,7 @@ def create(
     known = [made.event for made in read_history(settings).loop(project).snapshots.values()]
     with _progress() as tell:
         dataset = load(settings, project, upto, frozen(known), source, tell)
-    fact = _made(dataset, upto, settings, files, by)
+    fact = _made(dataset, upto, settings, files, dataset.files, by)
     name = fact.event["snapshot"]
     published = next((event for event in known if event["snapshot"] == name), None)
     if published is None:
@@ -209,7 +210,7 @@ def verify(
     """
     settings = Settings.load(data)
     event, dataset = _again(settings, project, name, manifest, source)
-    found = _made(dataset, positions_of(event), settings, files, event["actor"]["id"])
+    found = _made(dataset, positions_of(event), settings, files, event["files"], event["actor"]["id"])
     if wrong := _differences(event, found.event):
         raise LabelloopError(f"{event['snapshot']} is not the same: {wrong}")
     click.echo(f"{event['snapshot']}: the same {len(dataset.rows):,} rows, {dataset.content_hash}")
@@ -289,8 +290,10 @@ def _again(
         return event, load(settings, project, positions_of(event), earlier, source, tell)
 
 
-def _made(dataset: Dataset, upto: list[Position], settings: Settings, files: Path | None, by: str) -> Any:
-    hashes = file_hashes(files or files_directory(settings), dataset.files)
+def _made(
+    dataset: Dataset, upto: list[Position], settings: Settings, files: Path | None, names: Iterable[str], by: str
+) -> Fact:
+    hashes = file_hashes(files or files_directory(settings), names)
     actor = Actor(id=by, kind="lead")
     return snapshot_event(dataset, upto, "by_hand", actor=actor, code_version=version("labelloop"), files=hashes)
 
