@@ -3,7 +3,6 @@
 It alone says what comes next, so a worker that was killed, or another one, goes on where the log ends.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -57,6 +56,8 @@ class Loop:
 
     Args:
         snapshots: Snapshots by name, oldest first.
+        mine: Those among them that the worker made, to train on.
+        answers: Snapshot by the event id of what asked for it.
         trained: The fact `trained` of each model by version, oldest first.
         models: Version by snapshot.
         failures: The fact `failed` of each snapshot that no model could be made of.
@@ -70,6 +71,8 @@ class Loop:
     """
 
     snapshots: dict[str, Made] = field(default_factory=dict)
+    mine: dict[str, Made] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
     trained: dict[str, Event] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
     failures: dict[str, Event] = field(default_factory=dict)
@@ -89,8 +92,7 @@ class Loop:
     @property
     def last(self) -> Made | None:
         """The worker's last snapshot, None before the first."""
-        mine = [made for made in self.snapshots.values() if is_worker(made.event)]
-        return mine[-1] if mine else None
+        return [*self.mine.values()][-1] if self.mine else None
 
     def snapshot_of(self, version: str) -> Event:
         """Return the snapshot that a model was trained on.
@@ -109,8 +111,7 @@ class Loop:
         asked = self.requests.get(request)
         if asked is None:
             return None
-        made = (name for name, made in self.snapshots.items() if made.event["caused_by"] == request)
-        name = asked["snapshot"] or next(made, None)
+        name = asked["snapshot"] or self.answers.get(request)
         if name is None:
             return self.unmade.get(request)
         version = self.models.get(name)
@@ -131,8 +132,8 @@ class Loop:
         for promotion in self.promotions:
             if promotion.version not in self.told:
                 return Step("tell", version=promotion.version, caused_by=promotion.event_id)
-        for name, made in self.snapshots.items():
-            if is_worker(made.event) and not self.is_ended(name):
+        for name, made in self.mine.items():
+            if not self.is_ended(name):
                 return Step("train", snapshot=name, caused_by=made.event["event_id"])
         for event_id, request in self.requests.items():
             if event_id in self.answered:
@@ -143,11 +144,6 @@ class Loop:
             if name in self.snapshots and not self.is_ended(name):
                 return Step("train", snapshot=name, caused_by=event_id)
         return None
-
-
-def is_worker(event: Mapping[str, Event]) -> bool:
-    """Return whether the worker did it on its own."""
-    return bool(event["actor"]["kind"] == "system")
 
 
 class History:
@@ -171,8 +167,12 @@ class History:
         self._seen.add(event["event_id"])
         loop = self._loops.setdefault(event["project"], Loop())
         if name == "snapshots":
-            loop.snapshots.setdefault(event["snapshot"], Made(event, log_time))
+            made = Made(event, log_time)
+            loop.snapshots.setdefault(event["snapshot"], made)  # the same facts give the same name, whoever asks
+            if event["actor"]["kind"] == "system":
+                loop.mine.setdefault(event["snapshot"], made)
             if event["caused_by"] is not None:
+                loop.answers[event["caused_by"]] = event["snapshot"]
                 loop.answered.add(event["caused_by"])
         else:
             _apply(loop, event)

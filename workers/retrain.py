@@ -26,7 +26,7 @@ from streams.settings import Settings
 from streams.transport.guards import leave
 from streams.transport.plain import Follower, Read
 from workers.child import Begun, Child, Ended, Publish
-from workers.history import History, is_worker
+from workers.history import History
 from workers.outbox import Message, Outbox
 from workers.registry import failed, no_snapshot
 from workers.triggers import DAY_MS, Corrections, cause, is_quiet
@@ -198,8 +198,8 @@ class Retrain:
             view, loop = self._projects.latest(project), self._history.loop(project)
             today = sum(
                 made.log_time // DAY_MS == now_ms // DAY_MS
-                for made in loop.snapshots.values()
-                if is_worker(made.event) and made.event["cause"] != "by_hand"
+                for made in loop.mine.values()
+                if made.event["cause"] != "by_hand"
             )
             last = loop.last
             as_of = None if last is None else last.event["as_of"]

@@ -85,6 +85,25 @@ def test_a_snapshot_by_hand_is_trained_on_only_when_somebody_asks() -> None:
     assert history(mine, asked).next_step() == Step("train", snapshot="s1", caused_by=asked[1]["event_id"])
 
 
+def test_who_asks_again_with_nothing_new_is_given_the_model_there_is() -> None:
+    said = whole_loop()
+    again = model("requested", by="lead-1", salt=[2])
+    same = snapshot("s1", again[1]["event_id"])
+    same[1]["event_id"] = "made-again"
+    loop = history(*said, again, same)
+    assert loop.next_step() is None
+    outcome = loop.outcome(again[1]["event_id"])
+    assert outcome is not None
+    assert (outcome["stage"], outcome["model_version"]) == ("promoted", "m1")
+
+
+def test_a_snapshot_that_somebody_took_before_is_trained_on_when_the_worker_takes_the_same() -> None:
+    theirs, own = snapshot("s1", kind="lead"), snapshot("s1")
+    own[1]["event_id"] = "made-by-worker"
+    step = history(theirs, own).next_step()
+    assert step == Step("train", snapshot="s1", caused_by="made-by-worker")
+
+
 def test_a_failure_ends_a_snapshot_and_answers_the_request() -> None:
     request = model("requested", by="lead-1", salt=[1])
     made = snapshot("s1", request[1]["event_id"])
