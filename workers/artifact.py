@@ -24,7 +24,7 @@ from streams import events
 from streams.errors import LabelloopError
 from streams.quality.labels import Floats
 from workers.dataset import Item, Value
-from workers.features import Featuriser, Files
+from workers.features import Featuriser, Files, spread
 from workers.trainers import Learner
 
 LEAST_TOLD = 1e-4
@@ -105,37 +105,40 @@ class Novelty:
     """Tells how unlike the training items others are: distance to the nearest of at most 2,000 of them.
 
     Args:
-        neighbours: The training items that are compared with.
+        neighbours: The training items that are compared with, without codes.
+        categories: Number of categories of each of the matrix's first columns.
         usual: Distance below which 95 % of these have their nearest other.
         of_trained: Novelty of the items that were trained on, by item_id.
     """
 
     neighbours: Any
+    categories: Sequence[int]
     usual: float
     of_trained: Mapping[str, float]
 
     def of(self, matrix: Any) -> Floats:
         """Return the novelty of items, shape (N,): half the distance over the usual one, at most 1."""
-        return np.clip(self._nearest(matrix, 1)[:, 0] / (2 * self.usual), 0, 1)
+        nearest = self._nearest(spread(matrix, self.categories), 1)[:, 0]
+        return np.clip(nearest / (2 * self.usual), 0, 1)
 
     def _nearest(self, matrix: Any, number: int) -> Floats:
         parts = range(0, matrix.shape[0], _CHUNK)
         return np.vstack([self.neighbours.kneighbors(matrix[n : n + _CHUNK], number)[0] for n in parts])
 
     @classmethod
-    def learnt(cls, matrix: Any, items: Sequence[str], seed: int) -> "Novelty":
+    def learnt(cls, matrix: Any, categories: Sequence[int], items: Sequence[str], seed: int) -> "Novelty":
         """Return what the training items, shape (N, D), say of their likeness."""
-        number = matrix.shape[0]
+        matrix, number = spread(matrix, categories), matrix.shape[0]
         chosen = np.sort(np.random.default_rng(seed).permutation(number)[:_REFERENCES])
         neighbours = NearestNeighbors(n_neighbors=min(2, len(chosen)), algorithm="brute").fit(matrix[chosen])
-        found = cls(neighbours, 1.0, {})
+        found = cls(neighbours, categories, 1.0, {})
         distances = found._nearest(matrix, min(2, len(chosen)))
         nearest = distances[:, -1].copy()  # of one that is compared with itself the second
         others = np.setdiff1d(np.arange(number), chosen)
         nearest[others] = distances[others, 0]
         usual = float(np.quantile(nearest, 0.95)) or 1.0
         told = np.clip(nearest / (2 * usual), 0, 1).round(6).tolist()
-        return cls(neighbours, usual, dict(zip(items, told, strict=True)))
+        return cls(neighbours, categories, usual, dict(zip(items, told, strict=True)))
 
 
 @dataclass(slots=True, eq=False)
@@ -150,6 +153,7 @@ class Artifact:
         model: The learners.
         novelty: What tells how unlike the training items others are.
         cross_fitted: Scores of each class of the items that it was trained on, by a model that was not; by item_id.
+        files: SHA-256 of each file that its features came from, hexadecimal, by name.
         libraries: Version of each library.
     """
 
@@ -160,6 +164,7 @@ class Artifact:
     model: Model
     novelty: Novelty
     cross_fitted: Mapping[str, Sequence[float]]
+    files: Mapping[str, str]
     libraries: Mapping[str, str]
 
     @property
@@ -198,9 +203,12 @@ class Artifact:
         return Predicted(item_id, self.model.value(np.array(scores)), told, novelty)
 
     def save(self, folder: Path) -> None:
-        """Write it; the folder is there whole or not at all."""
-        if folder.exists():
+        """Write it; the folder is there whole or not at all. One that is as it was written stays."""
+        try:
+            _read(folder)
             return  # the same snapshot and trainer gave it
+        except LabelloopError:
+            shutil.rmtree(folder, ignore_errors=True)
         making = folder.with_name(f".{folder.name}-{os.getpid()}")
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
@@ -212,6 +220,7 @@ class Artifact:
             "spec": self.spec,
             "libraries": dict(self.libraries),
             "predictions_hash": self.predictions_hash,
+            "files": dict(self.files),
             "sha256": hashlib.sha256(body).hexdigest(),
         }
         (making / _MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
@@ -226,19 +235,36 @@ def load(folder: Path) -> Artifact:
     Raises:
         LabelloopError: it is not there, or not as it was written.
     """
-    try:
-        manifest = json.loads((folder / _MANIFEST).read_text())
-        body = (folder / _MODEL).read_bytes()
-    except FileNotFoundError:
-        raise LabelloopError(f"no model lies in {folder}") from None
-    if hashlib.sha256(body).hexdigest() != manifest["sha256"]:
-        raise LabelloopError(f"the model in {folder} is not as it was written: delete it, it is trained again")
+    manifest, body = _read(folder)
     here = libraries()
-    other = [f"{name} {was}, now {here.get(name)}" for name, was in manifest["libraries"].items() if was != here[name]]
+    was = manifest["libraries"]
+    other = [f"{name} {was[name]}, now {here.get(name)}" for name in sorted(was) if was[name] != here.get(name)]
     if other:
         log.warning("model %s was trained with %s", manifest["version"], "; ".join(other))
-    found: Artifact = pickle.loads(body)
+    try:
+        found: Artifact = pickle.loads(body)
+    except (AttributeError, ImportError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        why = f"the model in {folder} cannot be read here ({error}): delete it, it is trained again"
+        raise LabelloopError(why) from error
     return found
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """Return the manifest and the bytes of a model that is as it was written.
+
+    Raises:
+        LabelloopError: it is not there, or not as it was written.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((folder / _MANIFEST).read_text())
+        body = (folder / _MODEL).read_bytes()
+        if hashlib.sha256(body).hexdigest() == manifest["sha256"]:
+            return manifest, body
+    except FileNotFoundError:
+        raise LabelloopError(f"no model lies in {folder}") from None
+    except (ValueError, KeyError):
+        pass  # no manifest of ours
+    raise LabelloopError(f"the model in {folder} is not as it was written: delete it, it is trained again")
 
 
 def libraries() -> dict[str, str]:

@@ -4,9 +4,11 @@ Nothing here looks at a label, so the same matrix serves every fold.
 """
 
 import hashlib
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,37 +40,38 @@ class Files:
     hashes: dict[str, str] = field(default_factory=dict)
     _arrays: dict[str, Any] = field(default_factory=dict)
 
-    def rows(self, name: str) -> Floats:
-        """Return the rows of a file, shape (N, D); what has more dimensions is laid out in one.
+    def rows(self, name: str) -> Any:
+        """Return the rows of a file as numbers, shape (N, D); what has more dimensions is laid out in one.
 
         Raises:
             Refused: it is not there, not below the folder, or holds no numbers.
         """
         if name not in self._arrays:
-            parts = PurePosixPath(name)
-            if parts.is_absolute() or ".." in parts.parts:
+            path = (self.folder / name).resolve()
+            if not path.is_relative_to(self.folder.resolve()):  # also by a link
                 raise Refused(f"features_file {name!r} leads out of the folder of files: name a file below it")
-            path = self.folder / parts
             try:
-                self.hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
                 self._arrays[name] = _read(path)
+                with path.open("rb") as file:
+                    self.hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
             except FileNotFoundError:
                 raise Refused(f"features_file {name!r} is not in {self.folder}: put it there") from None
-            except (ValueError, OSError, TypeError) as error:
+            except (ValueError, OSError, TypeError, AttributeError) as error:  # the last: an archive of arrays
                 raise Refused(f"features_file {name!r} holds no table of numbers: {error}") from None
-        found: Floats = self._arrays[name]
-        return found
+        return self._arrays[name]
 
 
-def _read(path: Path) -> Floats:
+def _read(path: Path) -> Any:
     if path.suffix == ".parquet":
-        from pyarrow import parquet
+        from pyarrow import parquet  # only who has such files waits for it
 
         table = parquet.read_table(path)
-        columns = [np.asarray(table[name].to_numpy(), dtype=np.float64) for name in table.column_names]
-        return np.column_stack(columns)
-    array = np.load(path, allow_pickle=False)
-    return np.asarray(array, dtype=np.float64).reshape(len(array), -1)
+        columns = [table[name].to_numpy() for name in table.column_names]
+        return np.column_stack([np.array([*column], dtype=float).reshape(len(table), -1) for column in columns])
+    array = np.load(path, mmap_mode="r", allow_pickle=False)  # a few rows of a large file cost no memory
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"it holds {array.dtype}")
+    return array.reshape(len(array), -1)
 
 
 @dataclass(slots=True)
@@ -116,17 +119,18 @@ class Featuriser:
         found = [dict(item.attributes) for item in items]
         numbers = []
         for name in self.columns:
-            values = sorted({one[name] for one in found if name in one})
-            if values and all(_is_number(value) for value in values):
+            counts = Counter(one[name] for one in found if name in one)
+            if counts and all(np.isfinite(_number(value)) for value in counts):
                 numbers.append(name)
-            elif values:
-                self._categories[name] = {value: n for n, value in enumerate(values[:MAX_CATEGORIES])}
+            elif counts:
+                common = sorted(counts, key=lambda value: (-counts[value], value))[:MAX_CATEGORIES]
+                self._categories[name] = {value: n for n, value in enumerate(common)}
         self._numbers = tuple(numbers)
 
     @property
-    def categorical(self) -> list[int]:
-        """Columns of the matrix that are codes of categories; they come first."""
-        return list(range(len(self._categories)))
+    def categories(self) -> list[int]:
+        """Number of categories of each column of codes; these are the matrix's first columns."""
+        return [len(codes) for codes in self._categories.values()]
 
     def matrix(self, items: Sequence[Item], files: Files) -> Any:
         """Return items as a matrix, one a row: an array, or sparse where there are texts.
@@ -153,7 +157,7 @@ class Featuriser:
         missing = np.full(self._width, np.nan)
         rows = np.array([vector if len(vector) else missing for vector in vectors]).reshape(len(items), self._width)
         attributes = [dict(item.attributes) for item in items]
-        numbers = [[float(one.get(name, "nan")) for one in attributes] for name in self._numbers]
+        numbers = [[_number(one.get(name, "")) for one in attributes] for name in self._numbers]
         return np.column_stack([rows, *map(np.array, numbers)]) if numbers else rows
 
 
@@ -165,7 +169,7 @@ def _vector(item: Item, files: Files) -> Floats:
         row = item.features_row if item.features_row is not None else -1
         if not 0 <= row < len(rows):
             raise Refused(f"item {item.item_id!r} is in row {row} of {item.features_file!r}, which has {len(rows):,}")
-        vector = rows[row]
+        vector = np.asarray(rows[row], dtype=float)
     else:
         return np.zeros(0)
     if not np.isfinite(vector).all():
@@ -173,11 +177,32 @@ def _vector(item: Item, files: Files) -> Floats:
     return vector
 
 
-def _is_number(text: str) -> bool:
+def _number(text: str) -> float:
+    """Return the number that a text is; of another text nan, which is taken for the mean."""
     try:
-        return bool(np.isfinite(float(text)))
+        number = float(text)
     except ValueError:
-        return False
+        return math.nan
+    return number if math.isfinite(number) else math.nan
+
+
+def spread(matrix: Any, categories: Sequence[int]) -> Any:
+    """Return a matrix with a column of 0 and 1 for each category instead of columns of codes.
+
+    Codes have no order: whatever adds or measures distances must not see them.
+
+    Args:
+        matrix: Items, one a row; its first columns are codes.
+        categories: Number of categories of each of these.
+    """
+    if not categories:
+        return matrix
+    codes, rest = matrix[:, : len(categories)], matrix[:, len(categories) :]
+    codes = codes.toarray() if sparse.issparse(codes) else codes
+    marks = [codes[:, [n]] == np.arange(number) for n, number in enumerate(categories)]
+    if sparse.issparse(rest):
+        return sparse.hstack([np.hstack(marks).astype(float), rest]).tocsr()
+    return np.hstack([*marks, rest])
 
 
 def hashes_of(items: Sequence[Item], files: Files) -> Mapping[str, str]:
@@ -186,6 +211,7 @@ def hashes_of(items: Sequence[Item], files: Files) -> Mapping[str, str]:
     Raises:
         Refused: one is not there.
     """
-    for name in sorted({item.features_file for item in items if item.features_file is not None and not item.features}):
+    names = {item.features_file for item in items if item.features_file is not None and not item.features}
+    for name in sorted(names):
         files.rows(name)
-    return dict(sorted(files.hashes.items()))
+    return {name: files.hashes[name] for name in sorted(names)}

@@ -2,6 +2,11 @@
 
 Both are judged by predictions of models that had not seen the item: cross-fitted on a model's own snapshot, direct on
 others. So the whole snapshot is a held-out part and no row is wasted.
+
+A robust model bears many wrong corrections before it gets worse, so comparing two models alone does not find a poisoned
+batch. Two more parts look at the corrections that no champion has learnt from: `new` asks whether anybody believed them
+before, `agreement` whether models that had not seen them foretell them as well as the older ones. What nobody believed
+but can be foretold from the rest of the batch, such as a new class or a changed guideline, is learnt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +21,7 @@ from streams.quality.labels import Floats
 from workers.artifact import text_of
 from workers.dataset import Value
 
-Part = Literal["new", "fixed", "corrected", "held_out"]
+Part = Literal["new", "agreement", "fixed", "corrected", "held_out"]
 
 RESAMPLES = 2_000
 INTERVAL = (2.5, 97.5)
@@ -27,7 +32,17 @@ UNLIKELY = 0.1
 """A correction is supported by nobody where the models and the annotators give its value a smaller share than this; of
 what is believed with so little chance at most so large a share can be true."""
 
+LEAST_COMPARED = 50
+"""New corrections, and older ones, below which nothing is said of their agreement."""
+
+BORNE = 0.05
+"""How much less the new corrections may agree though they are believed: hard items come to reviewers in batches."""
+
+MAX_NAMED = 5
+"""Items that a reason names."""
+
 _SIGNIFICANCE = 0.01
+_AT_ONCE = 1_000_000  # examples drawn in one go
 
 _PARTS = {"fixed": "fixed examples", "corrected": "corrected examples", "held_out": "held-out examples"}
 
@@ -68,6 +83,19 @@ class Example:
     support: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """A correction beside what a model that had not seen it says.
+
+    Args:
+        right: Whether the model says the same.
+        sure: Calibrated probability that the model gives to what it says.
+    """
+
+    right: bool
+    sure: float
+
+
 def is_right(told: Value | None, truth: Value, tolerance: float) -> bool:
     """Return whether a model has an item right: the same class, the same set of classes, or nearly the number.
 
@@ -91,19 +119,20 @@ def tolerance_of(truths: Sequence[Value]) -> float:
     return float(np.std(numbers)) / 2 if numbers else 0.0
 
 
-def check(part: Part, examples: Sequence[Example], tolerance: float, max_regressions: float, seed: int) -> Check:
+def check(part: Part, examples: Sequence[Example], tolerance: float, max_regressions: float | None, seed: int) -> Check:
     """Compare two models on one part.
 
     New corrections refuse too many that nobody supports, more than one in ten by a binomial test at 1 %: a batch that
     contradicts people and model alike is more likely wrong itself. Fixed and held-out examples refuse a significant
     loss: the whole 95 % interval of the difference, by the paired bootstrap (Efron and Tibshirani 1993, chapter 13),
-    lies below zero. Corrected ones refuse too many regressions.
+    lies below zero. Corrected ones refuse too many regressions; where there is nothing to regress from, they are
+    compared as the others are.
 
     Args:
         part: Which part.
         examples: Its examples; at least one.
         tolerance: Difference up to which a number is right.
-        max_regressions: Share of the corrected examples that may regress.
+        max_regressions: Share of the corrected examples that may regress; None: there is no champion.
         seed: Of the resampling.
     """
     before = np.array([is_right(one.champion, one.truth, tolerance) for one in examples], dtype=float)
@@ -111,7 +140,7 @@ def check(part: Part, examples: Sequence[Example], tolerance: float, max_regress
     weight = np.array([one.weight for one in examples])
     low, high = interval(after - before, weight, seed)
     regressions, allowed = int((before > after).sum()), -1
-    if part == "corrected":
+    if part == "corrected" and max_regressions is not None:
         allowed = ceil(max_regressions * len(examples))
     elif part == "new":
         regressions = len(unsupported(examples))
@@ -129,6 +158,36 @@ def check(part: Part, examples: Sequence[Example], tolerance: float, max_regress
     )
 
 
+def agreement(new: Sequence[Foretold], old: Sequence[Foretold], seed: int) -> Check | None:
+    """Ask whether new corrections agree with what was learnt as well as the older ones do.
+
+    How often a calibrated model has an item right is how sure it is of it, so a batch of hard items is expected to be
+    foretold less often; what the older corrections fall short of that, the new ones may too. A shortfall counts where
+    the whole 95 % interval, by the two-sample bootstrap (Efron and Tibshirani 1993, chapter 8), lies below zero, and
+    refuses by itself where it lies below -`BORNE`. The idea is confident learning's: labels against out-of-sample
+    probabilities (Northcutt, Jiang and Chuang 2021).
+
+    Args:
+        new: Corrections that no champion has learnt from.
+        old: The others.
+        seed: Of the resampling.
+
+    Returns:
+        The part: `champion` is the share that is expected to be foretold, `challenger` the share that is. None: there
+        are too few.
+    """
+    if min(len(new), len(old)) < LEAST_COMPARED:
+        return None
+    rng = np.random.default_rng(seed)
+    fresh, known = (np.array([one.right - one.sure for one in part]) for part in (new, old))
+    drawn = [part[rng.integers(0, len(part), (RESAMPLES, len(part)))].mean(axis=1) for part in (fresh, known)]
+    low, high = (round(float(end), 6) for end in np.percentile(drawn[0] - drawn[1], INTERVAL))
+    right = sum(one.right for one in new)
+    share = right / len(new)
+    expected = share - float(fresh.mean() - known.mean())
+    return Check("agreement", len(new), expected, share, low, high, len(new) - right, -1, high >= -BORNE)
+
+
 def unsupported(examples: Sequence[Example]) -> list[str]:
     """Return the items whose right value neither the former model nor an annotator gives a chance, sorted."""
     return sorted(one.item_id for one in examples if one.support is not None and one.support < UNLIKELY)
@@ -136,21 +195,23 @@ def unsupported(examples: Sequence[Example]) -> list[str]:
 
 def interval(difference: Floats, weight: Floats, seed: int) -> tuple[float, float]:
     """Return the 95 % interval of a weighted mean difference by the paired bootstrap."""
-    rng = np.random.default_rng(seed)
-    means = []
-    for _ in range(RESAMPLES):
-        chosen = rng.integers(0, len(difference), len(difference))
-        means.append(float((difference[chosen] * weight[chosen]).sum() / weight[chosen].sum()))
-    low, high = np.percentile(means, INTERVAL)
+    rng, number, means = np.random.default_rng(seed), len(difference), []
+    weighted = difference * weight
+    at_once = max(1, _AT_ONCE // number)
+    for first in range(0, RESAMPLES, at_once):
+        chosen = rng.integers(0, number, (min(at_once, RESAMPLES - first), number))
+        means.append(weighted[chosen].sum(axis=1) / weight[chosen].sum(axis=1))
+    low, high = np.percentile(np.concatenate(means), INTERVAL)
     return round(float(low), 6), round(float(high), 6)
 
 
-def reason(checks: Sequence[Check], first: bool) -> str | None:
+def reason(checks: Sequence[Check], first: bool, named: Sequence[str] = ()) -> str | None:
     """Return why a model is refused, in words, None if it is not.
 
     Args:
         checks: The parts.
         first: There is no champion: it was compared with the most frequent value.
+        named: Items to look at, the first few are named.
     """
     found = []
     for one in checks:
@@ -161,7 +222,12 @@ def reason(checks: Sequence[Check], first: bool) -> str | None:
                 f"{one.regressions} of {one.examples} new corrections say what neither the model nor an annotator "
                 f"gives a chance of {UNLIKELY:g}, {one.allowed} allowed: look at them, and take back what is wrong"
             )
-        elif one.part == "corrected":
+        elif one.part == "agreement":
+            found.append(
+                f"models that had not seen the {one.examples} new corrections agree with {one.challenger:.3f} of them, "
+                f"{one.champion:.3f} were expected (difference {one.low:+.3f} to {one.high:+.3f})"
+            )
+        elif one.allowed >= 0:
             found.append(
                 f"{one.regressions} regressions among {one.examples} corrected examples, {one.allowed} allowed"
             )
@@ -171,23 +237,27 @@ def reason(checks: Sequence[Check], first: bool) -> str | None:
                 f"{one.challenger:.3f} of {one.examples:,} {_PARTS[one.part]} right, {against} {one.champion:.3f} "
                 f"(difference {one.low:+.3f} to {one.high:+.3f})"
             )
+    if found and named:
+        more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
+        found.append(f"look at {', '.join(named[:MAX_NAMED])}{more}")
     return "; ".join(found) or None
 
 
-def regressed(parts: Mapping[Part, Sequence[Example]], tolerance: float) -> list[str]:
+def regressed(parts: Mapping[Part, Sequence[Example]], tolerance: float, doubted: bool) -> list[str]:
     """Return the items that the champion has right and the new model wrong, sorted, fixed and corrected ones first.
 
-    Where new corrections refuse it, those that nobody supports come before.
+    Args:
+        parts: The examples.
+        tolerance: Difference up to which a number is right.
+        doubted: The new corrections refuse it: those that nobody supports come first.
     """
-    new = parts.get("new", ())
-    refused = bool(new) and not check("new", new, tolerance, 0.0, 0).passed
-    found: dict[str, None] = dict.fromkeys(unsupported(new) if refused else ())
+    found: dict[str, None] = dict.fromkeys(unsupported(parts.get("new", ())) if doubted else ())
     others: tuple[Part, ...] = ("fixed", "corrected", "held_out")
     for part in others:
         for one in sorted(parts.get(part, ()), key=lambda example: example.item_id):
             if is_right(one.champion, one.truth, tolerance) and not is_right(one.challenger, one.truth, tolerance):
                 found[one.item_id] = None
-    return [*found][:MAX_REGRESSED]
+    return [*found]
 
 
 def outcome(one: Example, tolerance: float) -> str | None:

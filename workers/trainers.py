@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streams.errors import LabelloopError
 from streams.quality.labels import Floats, Ints
-from workers.features import Refused
+from workers.features import Refused, spread
 
 TRAINERS = "LABELLOOP_TRAINERS"
 """Environment variable with the operator's trainers: `NAME=module:attribute`, separated by commas."""
 
-_MAX_TREES, _STOP_AFTER, _STOP_SHARE = 300, 20, 5
-_COMMON = 10  # of fewer items no word can part LightGBM's leaves
+_MAX_TREES, _STOP_AFTER = 300, 20
+_COMMON = 10  # items; of fewer items no word can part LightGBM's leaves
+
+
+Bools = NDArray[np.bool_]
 
 
 class Learner(Protocol):
@@ -34,7 +38,9 @@ class Learner(Protocol):
 class Trainer(Protocol):
     """Makes learners; `prepare` may look at the data once, so that all folds are trained alike."""
 
-    def prepare(self, matrix: Any, target: Any, weight: Floats, classes: int, categorical: Sequence[int]) -> None:
+    def prepare(
+        self, matrix: Any, target: Any, weight: Floats, classes: int, categories: Sequence[int], held_back: Bools
+    ) -> None:
         """Choose what all folds share, such as the number of trees.
 
         Args:
@@ -42,7 +48,8 @@ class Trainer(Protocol):
             target: Class of each item, 0 to classes - 1, or a number.
             weight: Weight of each item.
             classes: Number of classes; 0: the target is a number.
-            categorical: Columns that hold codes of categories.
+            categories: The first columns hold codes; the number of categories of each.
+            held_back: Items that tell when to stop; no group is in both parts.
         """
         ...
 
@@ -88,6 +95,8 @@ def _load(name: str, where: str) -> Callable[[], Any]:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise Refused(f"trainer {name!r} cannot be loaded from {where}: {error}") from None
+    if not callable(found) and not hasattr(found, "fit"):
+        raise Refused(f"trainer {name!r} is no estimator, and {where} cannot be called to make one")
     if inspect.isclass(found) or not hasattr(found, "fit"):
         return found  # type: ignore[no-any-return]
 
@@ -155,33 +164,38 @@ class LightGBM:
         kind = lightgbm.LGBMClassifier if self._classes else lightgbm.LGBMRegressor
         return kind(
             n_estimators=trees,
-            num_leaves=15,
+            num_leaves=7,
             learning_rate=0.1,
             min_child_samples=_COMMON,
+            min_data_per_group=_COMMON,
             subsample=0.8,
             subsample_freq=1,
-            colsample_bytree=0.3,
+            colsample_bytree=0.2,
             n_jobs=1,
             deterministic=True,
-            force_row_wise=True,
+            force_col_wise=True,
+            max_bin=63,
             verbose=-1,
             random_state=self._seed,
         )
 
-    def prepare(self, matrix: Any, target: Any, weight: Floats, classes: int, categorical: Sequence[int]) -> None:
+    def prepare(
+        self, matrix: Any, target: Any, weight: Floats, classes: int, categories: Sequence[int], held_back: Bools
+    ) -> None:
         """Find the number of trees, and the columns that more than a few items have."""
         import lightgbm
 
         self._classes = classes
         if hasattr(matrix, "getnnz"):
-            self._kept = np.flatnonzero(matrix.getnnz(axis=0) >= _COMMON)
-            if not len(self._kept):
-                self._kept = np.arange(matrix.shape[1])
-        self._categorical = [*categorical] or "auto"
-        stop = np.random.default_rng(self._seed).permutation(matrix.shape[0]) % _STOP_SHARE == 0
-        if classes and {*target[stop]} - {*target[~stop]}:
+            common = matrix.getnnz(axis=0) >= _COMMON
+            common[: len(categories)] = True  # the commonest category is a zero
+            self._kept = np.flatnonzero(common) if common.any() else np.arange(matrix.shape[1])
+        self._categorical = [*range(len(categories))] or "auto"
+        stop, kept = held_back, self._columns(matrix)
+        if not stop.any() or stop.all() or (classes and {*target[stop]} - {*target[~stop]}):
             return  # too few of a class to hold some back
-        kept = self._columns(matrix)
+        if classes and len({*target[~stop]}) == 1:
+            return
         estimator = self._estimator(_MAX_TREES)
         estimator.fit(
             kept[~stop],
@@ -211,7 +225,8 @@ class LightGBM:
         factors, of_row = self._factors(target)
         kept, estimator = self._columns(matrix), self._estimator(self._trees)
         if not self._classes:
-            return _Kept(self._kept, _Numbers(estimator.fit(kept, target, sample_weight=weight)))
+            estimator.fit(kept, target, sample_weight=weight, categorical_feature=self._categorical)
+            return _Kept(self._kept, _Numbers(estimator))
         seen = np.unique(target)
         if len(seen) == 1:
             return _Constant(np.eye(self._classes)[seen[0]])
@@ -230,6 +245,17 @@ class _Kept:
         return self.learner.predict(matrix if self.columns is None else matrix[:, self.columns])
 
 
+@dataclass(slots=True)
+class _Spread:
+    """A learner that knows no codes of categories."""
+
+    categories: Sequence[int]
+    learner: Learner
+
+    def predict(self, matrix: Any) -> Floats:
+        return self.learner.predict(spread(matrix, self.categories))
+
+
 class Sklearn:
     """A scikit-learn estimator as it is; it gets sample weights if it takes them.
 
@@ -240,10 +266,13 @@ class Sklearn:
 
     def __init__(self, make: Callable[[], Any], seed: int) -> None:
         self._make, self._seed, self._classes = make, seed, 0
+        self._categories: list[int] = []
 
-    def prepare(self, matrix: Any, target: Any, weight: Floats, classes: int, categorical: Sequence[int]) -> None:
-        """Remember the number of classes."""
-        self._classes = classes
+    def prepare(
+        self, matrix: Any, target: Any, weight: Floats, classes: int, categories: Sequence[int], held_back: Bools
+    ) -> None:
+        """Remember the number of classes and of categories."""
+        self._classes, self._categories = classes, [*categories]
 
     def fit(self, matrix: Any, target: Any, weight: Floats) -> Learner:
         """Return the fitted estimator.
@@ -257,11 +286,13 @@ class Sklearn:
         estimator = self._make()
         if self._classes and not hasattr(estimator, "predict_proba"):
             raise Refused(f"{type(estimator).__name__} has no predict_proba: wrap it in CalibratedClassifierCV")
-        if "random_state" in getattr(estimator, "get_params", dict)():
-            estimator.set_params(random_state=self._seed)
+        seeds = [name for name in getattr(estimator, "get_params", dict)() if name.split("__")[-1] == "random_state"]
+        if seeds:  # of each step of a pipeline
+            estimator.set_params(**dict.fromkeys(seeds, self._seed))
         takes = "sample_weight" in inspect.signature(estimator.fit).parameters
         try:
-            estimator.fit(matrix, target, **({"sample_weight": weight} if takes else {}))
+            estimator.fit(spread(matrix, self._categories), target, **({"sample_weight": weight} if takes else {}))
         except (ValueError, TypeError) as error:
             raise Refused(f"{type(estimator).__name__} does not take the data: {error}") from error
-        return _Probabilities(estimator, seen, self._classes) if self._classes else _Numbers(estimator)
+        learner = _Probabilities(estimator, seen, self._classes) if self._classes else _Numbers(estimator)
+        return _Spread(self._categories, learner)

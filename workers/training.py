@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -14,8 +14,22 @@ from streams import events
 from streams.quality.labels import Floats, Ints
 from workers.artifact import Artifact, Model, Novelty, libraries, tempered
 from workers.dataset import Item, Row, Value
-from workers.features import Featuriser, Files, Refused
-from workers.gate import Check, Example, Part, check, flip_text, outcome, reason, regressed, tolerance_of
+from workers.features import Featuriser, Files, Refused, hashes_of
+from workers.gate import (
+    MAX_REGRESSED,
+    Check,
+    Example,
+    Foretold,
+    Part,
+    agreement,
+    check,
+    flip_text,
+    is_right,
+    outcome,
+    reason,
+    regressed,
+    tolerance_of,
+)
 from workers.trainers import Learner, Trainer, trainer
 
 FOLDS = 5
@@ -96,11 +110,11 @@ def train(snapshot: str, rows: Sequence[Row], spec: Spec, files: Files) -> tuple
     matrix = featuriser.matrix(items, files)
     weight = np.array([max(row.weight_ppm, 1) for row in used]) / 1e6
     target = targets(used, kind, classes)
+    fold = folds(items)
     trainers = [trainer(spec.trainer, spec.seed) for _ in range(target.shape[1])]
     for n, one in enumerate(trainers):
         number = {"choice": len(classes), "choices": 2, "number": 0}[kind]
-        one.prepare(matrix, target[:, n], weight, number, featuriser.categorical)
-    fold = folds(items)
+        one.prepare(matrix, target[:, n], weight, number, featuriser.categories, fold == 0)
     raw = cross_fitted(trainers, kind, classes, matrix, target, weight, fold)
     temperature = 1.0 if kind == "number" else temperature_of(raw, target, weight, kind)
     model = Model(kind, classes, _learners(trainers, matrix, target, weight), temperature)
@@ -112,8 +126,9 @@ def train(snapshot: str, rows: Sequence[Row], spec: Spec, files: Files) -> tuple
         spec.json(),
         featuriser,
         model,
-        Novelty.learnt(matrix, ids, spec.seed),
+        Novelty.learnt(matrix, featuriser.categories, ids, spec.seed),
         dict(zip(ids, scores.round(6).tolist(), strict=True)),
+        hashes_of(items, files),
         libraries(),
     )
     return artifact, measured(used, model, scores, target, weight) | {"temperature": round(temperature, 6)}
@@ -265,7 +280,11 @@ def judge(
         ],
     }
     tolerance = tolerance_of([row.value for row in rows])
-    checks = [check(part, found, tolerance, max_regressions, 0) for part, found in parts.items() if found]
+    limit = None if champion is None else max_regressions
+    checks = [check(part, found, tolerance, limit, 0) for part, found in parts.items() if found]
+    if (agreed := agreement(*_foretold(artifact, rows, votes), 0)) is not None:
+        learnt = agreed.high >= 0  # then what nobody believed before is no reason to refuse
+        checks = [replace(one, passed=one.passed or learnt) if one.part == "new" else one for one in checks] + [agreed]
     old = None if champion is None else champion.version
     flips = [
         {
@@ -287,4 +306,19 @@ def judge(
         if part != "new" and (became := outcome(one, tolerance)) is not None
     ]
     flips.sort(key=lambda flip: (flip["outcome"] == "still_wrong", flip["part"], flip["item_id"]))
-    return Judged(checks, reason(checks, champion is None), regressed(parts, tolerance), flips[:MAX_FLIPS])
+    doubted = any(one.part in ("new", "agreement") and not one.passed for one in checks)
+    lost = regressed(parts, tolerance, doubted)
+    return Judged(checks, reason(checks, champion is None, lost), lost[:MAX_REGRESSED], flips[:MAX_FLIPS])
+
+
+def _foretold(artifact: Artifact, rows: Sequence[Row], new: Container[str]) -> tuple[list[Foretold], list[Foretold]]:
+    """Return what cross-fitting says of the verdicts, those that are new and the older ones."""
+    fresh: list[Foretold] = []
+    known: list[Foretold] = []
+    for row in rows:
+        scores = artifact.cross_fitted.get(row.item_id)
+        if row.source == "verdict" and row.value["kind"] == artifact.model.kind == "choice" and scores is not None:
+            told = artifact.model.value(np.array(scores))
+            one = Foretold(is_right(told, row.value, 0.0), max(scores))
+            (fresh if row.item_id in new else known).append(one)
+    return fresh, known
