@@ -63,7 +63,10 @@ def receipts(
     """Return a receipt for each recipient of each new correction and flag, sorted by recipient and place.
 
     The author of a correction or flag hears of it; of a correction also every annotator whose standing label it sets
-    right, of a confirmation those who gave that label, of a flag those whose label is not what was trained on.
+    right, of a confirmation those who gave that label, of a flag those whose label is not what was trained on. Nobody
+    hears of a verdict that was taken back, of "unsure", or of what settles a flag.
+
+    The most instructive come first: what the model has learnt, then what it has wrong, then what it had right before.
 
     Args:
         dataset: The snapshot's facts and rows.
@@ -97,7 +100,7 @@ def _right(lesson: Lesson, row: Row, tolerance: float) -> tuple[bool | None, boo
 def _common(row: Row) -> list[str]:
     """Return what an item may have in common with others: its group, and each of its classes."""
     group = [] if row.item.group is None else [f"group:{row.item.group}"]
-    return group + [f"class:{label}" for label in events.classes_in(row.value)]
+    return [*dict.fromkeys(group + [f"class:{label}" for label in events.classes_in(row.value)])]
 
 
 def _likeness(rows: Mapping[str, Row], right: Mapping[str, tuple[bool | None, bool]]) -> dict[str, _Alike]:
@@ -118,7 +121,7 @@ def _causes(dataset: Dataset, rows: Mapping[str, Row], new: Collection[str]) -> 
         verdicts = standing(corrections)
         counts = last(verdicts)
         for event_id, fact in verdicts.items():
-            if event_id in new:
+            if event_id in new and fact["verdict"] != "unsure":
                 yield _Cause("corrections", event_id, fact, item, fact["actor"], "author", None)
                 if counts is not None and event_id == counts[0] and fact["value"] is not None:
                     agrees = fact["verdict"] == "confirmed"
@@ -148,10 +151,7 @@ def _receipt(
 ) -> Receipt:
     item = cause.item_id
     before, after = right.get(item, (None, None))
-    name = _common(row)[0] if row is not None and _common(row) else None
-    similar = alike.get(name, _Alike(0, 0, 0)) if name is not None else _Alike(0, 0, 0)
-    if row is not None and row.source != "consensus" and name is not None:  # this one is not similar to itself
-        similar = _Alike(similar.items - 1, similar.before - bool(before), similar.after - bool(after))
+    name, similar = (None, _Alike(0, 0, 0)) if row is None else _similar(row, (before, bool(after)), alike)
     usual = "reviewer" if cause.kind == "corrections" else "annotator"
     return {
         "event_id": events.event_id("feedback", dataset.project, cause.event_id, cause.to, cause.role, lesson.version),
@@ -179,6 +179,17 @@ def _receipt(
         "similar_right_before": similar.before,
         "similar_right_after": similar.after,
     }
+
+
+def _similar(row: Row, right: tuple[bool | None, bool], alike: Mapping[str, _Alike]) -> tuple[str | None, _Alike]:
+    """Return what an item has in common with other judged items, its group before its classes, and their numbers."""
+    for name in _common(row):
+        others = alike.get(name, _Alike(0, 0, 0))
+        if row.source != "consensus":  # an item is not similar to itself
+            others = _Alike(others.items - 1, others.before - bool(right[0]), others.after - right[1])
+        if others.items:
+            return name, others
+    return None, _Alike(0, 0, 0)
 
 
 def _whole(value: Value | None) -> dict[str, Any] | None:
