@@ -30,6 +30,7 @@ _COMMANDS = {
     "agreement": "agreement",
     "snapshot": "snapshot",
     "model": "model",
+    "inbox": "inbox",
     "report": "read",
     "wait": "read",
     "settle": "read",

@@ -240,6 +240,23 @@ def reliability(points: Sequence[Point], sizes: Sequence[int]) -> str:
         return _svg(canvas, "reliability of p_wrong")
 
 
+def versions(series: Sequence[tuple[str, Sequence[float | None]]], first: int, axis: str) -> str:
+    """Draw up to three shares of each model, numbered from `first`; gaps where there is none."""
+    with mpl.rc_context(_STYLE):
+        canvas = Canvas(figsize=(_WIDTH, 3.0))
+        axes = canvas.subplots()
+        for (name, values), colour, mark in zip(series, (BLUE, ORANGE, GREEN), "osD", strict=False):
+            numbers = np.array([np.nan if value is None else value for value in values])
+            at = np.arange(first, first + len(numbers))
+            axes.plot(at, numbers, marker=mark, markersize=4, color=colour, label=shown(name))
+        axes.set_xlabel("model")
+        axes.set_ylabel(axis)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+        return _svg(canvas, axis)
+
+
 def lines(at: Sequence[date], series: Sequence[tuple[str, Sequence[float | None]]], axis: str) -> str:
     """Draw up to three series over dates; gaps where there is no value."""
     with mpl.rc_context(_STYLE):

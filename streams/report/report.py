@@ -1,12 +1,12 @@
 """The report as a whole: which sections it has, in their order."""
 
-from streams.report import agreement, people, queue, structured
+from streams.report import agreement, models, people, queue, structured
 from streams.report.numbers import Numbers, Section
 from streams.report.page import page
 
 
 def sections(numbers: Numbers) -> list[Section]:
-    """Return all sections: the answers first, then the queue, people, and how they agree."""
+    """Return all sections: the answers first, then the queue, people, models, and how people agree."""
     return [
         queue.answers(numbers),
         queue.burn_down(numbers),
@@ -17,6 +17,7 @@ def sections(numbers: Numbers) -> list[Section]:
         people.drift(numbers),
         people.confusion(numbers),
         people.same_mistakes(numbers),
+        models.models(numbers),
         agreement.agreement(numbers),
         structured.structured(numbers),
         queue.reviewers(numbers),

@@ -76,6 +76,22 @@ QUERIES: Mapping[str, str] = {
     "label_time": """
         SELECT annotator, labels, p10_ms, median_ms, p90_ms FROM label_time
         WHERE project = %(project)s ORDER BY annotator""",
+    "models": """
+        SELECT n, model_version, trained_at, snapshot, trainer, compared_with, rows, accuracy, judged, accuracy_judged,
+            log_loss, verdict, verdict_by, reason, is_champion
+        FROM models_now WHERE project = %(project)s ORDER BY n""",
+    "model_accuracy": """
+        SELECT n, model_version, as_of, rows, accuracy, accuracy_judged, annotator_labels, annotator_accuracy, verdict
+        FROM model_accuracy WHERE project = %(project)s ORDER BY n""",
+    "gate_results": """
+        SELECT model_version, champion, judged_at, verdict, part, examples, champion_right, model_right, low, high,
+            regressions, allowed, passed
+        FROM gate_results WHERE project = %(project)s ORDER BY judged_at, model_version, part""",
+    "flip_counts": """
+        SELECT f.model_version AS model_version, champion, part, now_right, still_wrong, newly_wrong
+        FROM flip_counts AS f
+        INNER JOIN (SELECT model_version, n FROM models_now WHERE project = %(project)s) AS m USING (model_version)
+        WHERE project = %(project)s ORDER BY m.n, part""",
     "region_sample": f"""
         SELECT uniqExact(item_id) AS items, least(items, {MOST_ITEMS}) AS compared FROM region_labels
         WHERE project = %(project)s HAVING items > 0""",

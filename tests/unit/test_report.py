@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.report import people, queue
+from streams.report import models, people, queue
 from streams.report.figures import shown
 from streams.report.numbers import (
     Figure,
+    Listing,
     Numbers,
     Section,
     Table,
@@ -102,6 +103,23 @@ def numbers(name: str = "anna", classes: tuple[str, ...] = ("cat", "dog"), annot
             {"week": MONDAY, "labels": 3, "median_ms": 1e3, "p90_ms": 2e3},
             {"week": NEXT, "labels": 3, "median_ms": 1e3, "p90_ms": 2e3},
         ),
+        "models": table(*(trained(n, name) for n in (1, 2))),
+        "model_accuracy": table(
+            *(
+                {"n": n, "accuracy": 0.75, "accuracy_judged": None if n == 1 else 0.5, "annotator_accuracy": 0.6}
+                for n in (1, 2)
+            )
+        ),
+        "gate_results": table(
+            {
+                **{"model_version": f"{name}2", "verdict": "refused", "part": name, "examples": 9, "passed": False},
+                **{"champion_right": 0.8, "model_right": 0.7, "low": -0.2, "high": -0.05},
+                **{"regressions": 3, "allowed": 1},
+            }
+        ),
+        "flip_counts": table(
+            {"model_version": f"{name}2", "part": "held_out", "now_right": 3, "still_wrong": 2, "newly_wrong": 1}
+        ),
         "region_f1": table(
             {
                 **{"kind": "boxes", "one": name, "other": name, "items": 1, "regions_one": 1, "regions_other": 1},
@@ -117,6 +135,13 @@ def numbers(name: str = "anna", classes: tuple[str, ...] = ("cat", "dog"), annot
                 **{"support": 0.5, "votes": name, "points": outline},
             }
         ),
+    }
+
+
+def trained(n: int, name: str, verdict: str | None = "refused") -> dict[str, Any]:
+    return {
+        **{"n": n, "model_version": f"{name}{n}", "trained_at": NOON, "rows": 9.0, "accuracy": 0.75},
+        **{"accuracy_judged": None, "verdict": verdict, "reason": name, "is_champion": n == 1},
     }
 
 
@@ -243,3 +268,22 @@ def test_random_order_is_told_by_what_is_known_and_expected_of_labelled_items() 
         {"answers": table(answer, bare), "review_progress": table(*verdicts), "estimates_judged": table(gold)}
     )
     assert f"found 2 errors, {2 / (0.4 * 4):.1f} times as many" in section.parts[0].look_for
+
+
+def test_the_gate_is_told_of_the_last_model_judged_and_of_the_last_refused() -> None:
+    """Model 2 was refused, 3 and 4 were promoted, 5 by hand."""
+    check = {"part": "fixed", "examples": 1000, "champion_right": 0.5, "model_right": 0.75, "low": 0.1, "high": 0.3}
+    results = [
+        check
+        | {"model_version": f"m{n}", "verdict": verdict, "regressions": 2, "allowed": allowed, "passed": allowed != 1}
+        for n, verdict, allowed in ((2, "refused", 1), (3, "promoted", None), (4, "promoted", None))
+    ]
+    rows = table(*(trained(n, "m", None) for n in range(1, 6)))
+    found = models.models({"models": rows, "gate_results": table(*results)})
+    (versions, gate) = (part for part in found.parts if isinstance(part, Listing))
+    assert [row[0] for row in versions.rows] == ["5", "4", "3", "2", "1"]
+    assert [row[-1] for row in versions.rows] == [*(f"m{n}, not judged: m" for n in (5, 4, 3, 2)), "m1, champion: m"]
+    assert gate.rows == [
+        ("4", "fixed", "1,000", "50.0 %", "75.0 %", "+10.0 to +30.0", "2", "passed"),
+        ("2", "fixed", "1,000", "50.0 %", "75.0 %", "+10.0 to +30.0", "2 of 1 allowed", "refused"),
+    ]
