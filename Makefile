@@ -3,7 +3,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-quality chaos clean lock
+.PHONY: help demo up test check bench bench-quality bench-loop chaos clean lock
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ bench: .venv/ready  ## Throughput beside plain Kafka and stock Faust; writes ben
 
 bench-quality: .venv/ready  ## Truth and review order beside the best libraries; writes bench/results/quality.json
 	$(PY) -m bench.quality
+
+bench-loop: .venv/ready  ## Reviews and retraining beside the cleanlab loop (hours; resumes); writes bench/results/loop.json
+	$(PY) -m bench.loop
 
 chaos: .venv/ready  ## The slow crash tests
 	$(BIN)/pytest -m slow

@@ -63,7 +63,7 @@ def environment() -> Path:
     shutil.rmtree(ENVIRONMENT, ignore_errors=True)
     venv.create(ENVIRONMENT, with_pip=True)
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--requirement", str(lock)]
-    _run([str(python), "-m", "pip", "install", *options])
+    in_environment([str(python), "-m", "pip", "install", *options])
     made.write_text(digest)
     return python
 
@@ -82,7 +82,7 @@ def ask(data: DataSet) -> Peers:
         given = {"item": data.item, "annotator": data.annotator, "label": data.label, "majority": data.majority()}
         np.savez(folder / "labels.npz", allow_pickle=False, **given)
         (folder / "task.json").write_text(json.dumps({"classes": len(data.classes), "model": model}))
-        _run([str(python), "-W", "ignore", str(HERE / "libraries.py"), name])
+        in_environment([str(python), "-W", "ignore", str(HERE / "libraries.py"), name])
         seconds = json.loads((folder / "seconds.json").read_text())
         with np.load(folder / "answers.npz") as answers:
             arrays: dict[str, NDArray[Any]] = dict(answers.items())
@@ -106,14 +106,23 @@ def draw(bins: Mapping[str, Mapping[str, Sequence[Bin]]], file: Path) -> None:
     Raises:
         LabelloopError: it cannot be drawn.
     """
-    _run([str(environment()), str(HERE / "diagram.py"), str(file)], json.dumps(bins))
+    in_environment([str(environment()), str(HERE / "diagram.py"), str(file)], json.dumps(bins))
 
 
 def _named(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _run(command: list[str], given: str = "") -> None:
+def in_environment(command: list[str], given: str = "") -> None:
+    """Run a command of the libraries' environment on one thread.
+
+    Args:
+        command: The command.
+        given: What it reads from standard input.
+
+    Raises:
+        LabelloopError: it ends with an error.
+    """
     try:
         subprocess.run(command, env=os.environ | _ONE_THREAD, check=True, capture_output=True, text=True, input=given)
     except subprocess.CalledProcessError as error:

@@ -87,14 +87,14 @@ def simulate(
         LabelloopError: no open item of the project has a known answer, or settling takes too long.
     """
     settle(settings, project, timeout_s)
-    shown = {item: label for item, label, _ in _open(settings, project) if item in gold}
+    shown = {item: label for item, label, _ in open_items(settings, project) if item in gold}
     if not shown:
         raise LabelloopError(f"no open item of {project!r} has a known answer: import labels and give their gold")
     wrong = {item for item, label in shown.items() if label != gold[item]}
     draw, done, found = random.Random(_SEED), 0, 0
     total, each = round(budget * len(shown)), max(1, round(step * len(shown)))
     while done < total:
-        waiting = [row for row in _open(settings, project) if row[0] in gold]
+        waiting = [row for row in open_items(settings, project) if row[0] in gold]
         if policy == "random":
             draw.shuffle(waiting)
         elif policy == "entropy":
@@ -111,6 +111,7 @@ def simulate(
         yield Step(done, found, len(wrong), len(shown))
 
 
-def _open(settings: Settings, project: str) -> list[tuple[str, str, float]]:
+def open_items(settings: Settings, project: str) -> list[tuple[str, str, float]]:
+    """Return the open items of a project, the most urgent first: item, answer shown, entropy of its votes in bits."""
     _, found = rows(settings, _OPEN, {"project": project})
     return [(str(item), str(label), float(entropy)) for item, label, entropy in found]

@@ -1,0 +1,1 @@
+"""The loop: what reviews, retraining and the queue make of each other, beside the cleanlab loop."""
