@@ -18,7 +18,7 @@ from streams.events import Event, classes_in
 from streams.keys import item_key, partition_of
 from streams.processors.answer import Answer, answer, last
 from streams.processors.item_state import ItemState
-from streams.processors.snapshots import Resolved, resolved
+from streams.processors.snapshots import PPM, Resolved, resolved
 from streams.processors.task import consensus
 from streams.projects import Projects, ProjectView
 from streams.quality.labels import arrange
@@ -53,6 +53,7 @@ class Row:
         evidence: event_ids of the facts that the value rests on, sorted.
         schema_version: Label schema of the evidence; None if it has none, or several.
         guideline_version: Guideline of the evidence; None if it has none, or several.
+        posterior: Of a consensus of classes the probability of each by the votes alone, in millionths, sorted pairs.
     """
 
     item: Item
@@ -62,6 +63,7 @@ class Row:
     evidence: tuple[str, ...]
     schema_version: str | None = None
     guideline_version: str | None = None
+    posterior: tuple[tuple[str, int], ...] = ()
 
     @property
     def item_id(self) -> str:
@@ -136,6 +138,7 @@ def record(row: Row) -> dict[str, Any]:
         "evidence": row.evidence,
         "schema_version": row.schema_version,
         "guideline_version": row.guideline_version,
+        "posterior": dict(row.posterior),
         "group": item.group,
         "text": item.text,
         "features": item.features,
@@ -174,7 +177,7 @@ def build(
     """
     collected = collect(project, facts, projects, partitions)
     view = projects.latest(project)
-    found = _resolve(collected.states, view)
+    found, posteriors = _resolve(collected.states, view)
     items = _present(collected)
     rows = tuple(
         Row(
@@ -185,6 +188,7 @@ def build(
             tuple(sorted(one.evidence)),
             one.common("schema_version"),
             one.common("guideline_version"),
+            posteriors.get(item_id, ()) if one.source == "consensus" else (),
         )
         for item_id, one in found.items()
         if item_id in items and (value := one.value) is not None
@@ -213,9 +217,15 @@ def build(
     )
 
 
-def _resolve(states: Mapping[str, ItemState], view: ProjectView) -> dict[str, Resolved]:
-    """Return what is known of each item's right value, by item_id in the order of the states."""
+def _resolve(
+    states: Mapping[str, ItemState], view: ProjectView
+) -> tuple[dict[str, Resolved], dict[str, tuple[tuple[str, int], ...]]]:
+    """Return what is known of each item's right value, by item_id in the order of the states.
+
+    And of each item that nobody decided the probability of each class by the votes, in millionths.
+    """
     found: dict[str, Resolved] = {}
+    posteriors: dict[str, tuple[tuple[str, int], ...]] = {}
     votes: list[tuple[str, str, str]] = []
     judged: dict[str, str] = {}
     open_ = []
@@ -235,7 +245,8 @@ def _resolve(states: Mapping[str, ItemState], view: ProjectView) -> dict[str, Re
         for item_id in open_:
             known = answer(states[item_id], view, scorer)
             found[item_id] = resolved(known, consensus(known, view), view)
-    return found
+            posteriors[item_id] = tuple((label, round(PPM * p)) for label, p in sorted(known.votes_only.items()))
+    return found, posteriors
 
 
 def _votes(item_id: str, known: Answer) -> list[tuple[str, str, str]]:

@@ -32,6 +32,7 @@ COLUMNS = pa.schema(
         pa.field("evidence", _TEXTS, nullable=False),
         pa.field("schema_version", pa.string()),
         pa.field("guideline_version", pa.string()),
+        pa.field("posterior", pa.map_(pa.string(), pa.int64()), nullable=False),
         pa.field("group", pa.string()),
         pa.field("text", pa.string()),
         pa.field("features", pa.list_(pa.float64()), nullable=False),
@@ -51,6 +52,7 @@ _MEANINGS = {
     "evidence": "event_ids of the facts that it rests on.",
     "schema_version": "Label schema of the evidence; empty if it has none, or several.",
     "guideline_version": "Guideline of the evidence; empty if it has none, or several.",
+    "posterior": "Of a consensus of classes the probability of each by the votes alone, in millionths.",
     "group": "Group of the item.",
     "text": "Its text.",
     "features": "Its numbers.",
@@ -95,6 +97,7 @@ def _cells(row: Mapping[str, Any]) -> list[Any]:
         "evidence": [*row["evidence"]],
         "features": [*row["features"]],
         "attributes": [*row["attributes"].items()],
+        "posterior": [*row["posterior"].items()],
     }
     return [told[name] for name in COLUMNS.names]
 

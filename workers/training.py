@@ -12,6 +12,7 @@ from scipy.optimize import minimize_scalar
 
 from streams import events
 from streams.quality.labels import Floats, Ints
+from streams.quality.truth import LEAST_SHARE
 from workers.artifact import Artifact, Model, Novelty, libraries, tempered
 from workers.dataset import Item, Row, Value
 from workers.features import Featuriser, Files, Refused, hashes_of
@@ -33,6 +34,9 @@ from workers.gate import (
 from workers.trainers import Learner, Trainer, trainer
 
 FOLDS = 5
+TOGETHER_ROUNDS = 2
+"""How often models that were taught by the votes alone, and then by each other's answers, help to decide open rows."""
+
 LEAST_ROWS = 20
 MAX_FLIPS = 10_000
 KINDS = ("choice", "choices", "number")
@@ -115,6 +119,8 @@ def train(snapshot: str, rows: Sequence[Row], spec: Spec, files: Files) -> tuple
     for n, one in enumerate(trainers):
         number = {"choice": len(classes), "choices": 2, "number": 0}[kind]
         one.prepare(matrix, target[:, n], weight, number, featuriser.categories, fold == 0)
+    if kind == "choice":
+        target, weight = decided_together(used, classes, trainers, matrix, target, weight, fold)
     raw = cross_fitted(trainers, kind, classes, matrix, target, weight, fold)
     temperature = 1.0 if kind == "number" else temperature_of(raw, target, weight, kind)
     model = Model(kind, classes, _learners(trainers, matrix, target, weight), temperature)
@@ -132,6 +138,47 @@ def train(snapshot: str, rows: Sequence[Row], spec: Spec, files: Files) -> tuple
         libraries(),
     )
     return artifact, measured(used, model, scores, target, weight) | {"temperature": round(temperature, 6)}
+
+
+def decided_together(
+    rows: Sequence[Row],
+    classes: tuple[str, ...],
+    trainers: Sequence[Trainer],
+    matrix: Any,
+    target: Any,
+    weight: Floats,
+    fold: Ints,
+) -> tuple[Any, Floats]:
+    """Return classes and weights in which votes and models together decide the rows that nobody decided.
+
+    A row's class is the likeliest by the votes and by a calibrated model that was not trained on the row: no model has
+    a say in what itself is taught. What a model says counts over its mean, as in `quality.truth.voice_evidence`.
+
+    Args:
+        rows: The rows, N of them.
+        classes: Classes in order, K of them.
+        trainers: What the models are made by.
+        matrix: Features of the rows.
+        target: Class of each row by the votes alone, shape (N, 1).
+        weight: Its weight, shape (N,).
+        fold: Fold of each row.
+    """
+    place = {label: k for k, label in enumerate(classes)}
+    open_ = np.array([bool(row.posterior) for row in rows])
+    votes = np.full((len(rows), len(classes)), LEAST_SHARE / len(classes))
+    for n in np.flatnonzero(open_).tolist():
+        for label, ppm in rows[n].posterior:
+            if label in place:
+                votes[n, place[label]] = max(ppm / 1e6, LEAST_SHARE / len(classes))
+    for _ in range(TOGETHER_ROUNDS if open_.any() else 0):
+        raw = cross_fitted(trainers, "choice", classes, matrix, target, weight, fold)
+        model = tempered(raw, temperature_of(raw, target, weight, "choice"), "choice")
+        both = votes * model / np.maximum(model.mean(axis=0), LEAST_SHARE / len(classes))
+        both /= both.sum(axis=1, keepdims=True)
+        target, weight = target.copy(), weight.copy()
+        target[open_, 0] = both[open_].argmax(axis=1)
+        weight[open_] = both[open_].max(axis=1)
+    return target, weight
 
 
 def folds(items: Sequence[Item]) -> Ints:

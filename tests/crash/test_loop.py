@@ -106,10 +106,13 @@ def check(settings: Settings, loop: Loop) -> None:
             assert labels[one["label_event"]]["actor"]["id"] == one["recipient"]
 
 
-def test_kill_in_every_stage(stack: Settings) -> None:
+@pytest.mark.parametrize(
+    "deaths", [("train", "score"), pytest.param(("snapshot", "train", "score", "tell"), marks=pytest.mark.slow)]
+)
+def test_kill_in_a_stage(stack: Settings, deaths: tuple[str, ...]) -> None:
     with running(stack, "retrain", "--slot", "0") as worker:
         request = ask(stack)
-        for stage in ("snapshot", "train", "score", "tell"):
+        for stage in deaths:
             wait_until(lambda stage=stage: f"{PROJECT}: {stage}" in worker.log(), stage, 60)  # type: ignore[misc]
             worker.kill()
             worker.start()

@@ -19,7 +19,17 @@ from workers.artifact import Artifact, load, tempered
 from workers.dataset import Item, Row, Value
 from workers.features import Files, Refused
 from workers.trainers import TRAINERS, given, trainer
-from workers.training import Judged, Spec, folds, judge, log_loss, model_version, temperature_of, train
+from workers.training import (
+    Judged,
+    Spec,
+    decided_together,
+    folds,
+    judge,
+    log_loss,
+    model_version,
+    temperature_of,
+    train,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 NO_FILES = Files(Path("none"))
@@ -58,6 +68,24 @@ def points(number: int, seed: int = 0, classes: int = 2) -> list[Row]:
         vector = rng.normal(size=3) + 3 * np.eye(3)[label]
         rows.append(row(Item(f"i{n:04}", features=tuple(vector.tolist())), choice("abc"[label])))
     return rows
+
+
+def test_votes_and_a_model_that_had_not_seen_the_row_decide_it_together() -> None:
+    rows = points(120)
+    unsure = {5: (("a", 550_000), ("b", 450_000)), 7: (("a", 999_999), ("b", 1))}  # both are in the cloud of b
+    for n, posterior in unsure.items():
+        rows[n] = Row(rows[n].item, choice("a"), "consensus", posterior[0][1], (), posterior=posterior)
+    rows[9] = replace(rows[9], value=choice("a"))  # a verdict stands, whatever the model says
+    matrix = np.array([one.item.features for one in rows])
+    target = np.array([["ab".index(one.value["choice"])] for one in rows])
+    weight = np.array([one.weight_ppm / 1e6 for one in rows])
+    trainers = [trainer("regularised", 0)]
+    trainers[0].prepare(matrix, target[:, 0], weight, 2, [], np.zeros(len(rows), dtype=bool))
+    decided, sure = decided_together(rows, ("a", "b"), trainers, matrix, target, weight, folds([r.item for r in rows]))
+    assert decided[[5, 7, 9], 0].tolist() == [1, 0, 0]
+    assert [*np.flatnonzero(decided[:, 0] != target[:, 0])] == [5]
+    assert sure[5] > 0.55
+    assert sure[9] == 1.0
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "regularised"])

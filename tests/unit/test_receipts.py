@@ -57,6 +57,8 @@ def case(
         states=dict(sorted(states.items())),
         places={e["event_id"]: Place(t, 0, n) for n, (t, e) in enumerate(facts) if t in ("corrections", "flags")},
         fixed={},
+        schema_versions=(),
+        guideline_versions=(),
         as_of=NOON,
         refused={},
     )

@@ -185,4 +185,4 @@ def test_a_value_is_written_in_one_way_only() -> None:
             ),
         ),
     )
-    assert found.content_hash == "372d183764fb0ec1307d6ca2ff65503ebf66c0ce92e603942087d7ed9b083981"
+    assert found.content_hash == "2b47a7d25eead6951a4a6052a84937685e75cd06cb116ca2aca2e4faafd5a860"
