@@ -47,7 +47,7 @@ class Training:
     on_guideline: bool = True
     quiet_s: float = 5.0
     max_per_day: int = 24
-    max_regressions: float = 0.05
+    max_regressions: float = 0.2
     receipts_per_day: int = 20
     max_seconds: float = 600.0
     max_memory_mb: int = 4096

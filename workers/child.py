@@ -18,6 +18,9 @@ from typing import IO, Any, NamedTuple
 from streams.settings import Settings
 from workers.outbox import Message
 
+NOT_NOW = 75
+"""Exit status: a server is away; the same is to be tried again."""
+
 LENGTH = struct.Struct(">I")
 """Number of bytes of the message that follows."""
 

@@ -9,8 +9,11 @@ import threading
 from collections.abc import Iterable
 from typing import BinaryIO
 
+from confluent_kafka import KafkaException
+
+from streams.errors import LabelloopError, NotNow
 from streams.settings import Settings
-from workers.child import LENGTH, Begun, Publish
+from workers.child import LENGTH, NOT_NOW, Begun, Publish
 from workers.stages import stages
 
 
@@ -30,7 +33,12 @@ def main() -> None:
         os._exit(0)  # the parent has ended
 
     threading.Thread(target=listen, daemon=True).start()
-    _tell(out, acknowledged, stages(Settings.load(), project, cause))
+    try:
+        _tell(out, acknowledged, stages(Settings.load(), project, cause))
+    except (KafkaException, LabelloopError, NotNow) as error:
+        print(f"{project}: {error}", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(NOT_NOW)
 
 
 def _tell(out: BinaryIO, acknowledged: "queue.SimpleQueue[None]", messages: Iterable[Begun | Publish]) -> None:

@@ -25,7 +25,7 @@ from streams.query.lag import LagReader
 from streams.settings import Settings
 from streams.transport.guards import leave
 from streams.transport.plain import Follower, Read
-from workers.child import Begun, Child, Ended, Publish
+from workers.child import NOT_NOW, Begun, Child, Ended, Publish
 from workers.history import History
 from workers.outbox import Message, Outbox
 from workers.registry import failed, no_snapshot
@@ -185,7 +185,8 @@ class Retrain:
                 self._publish(told.messages)
                 self._child.published()
             case Ended():
-                self._ended(f"its process ended with status {told.status}" if told.status else None)
+                trouble = f"its process ended with status {told.status}" if told.status else None
+                self._ended(trouble, again=told.status == NOT_NOW)
 
     def _due(self) -> tuple[str, str] | None:
         """Return a project that there is something to do for and the cause, empty where something was begun."""
@@ -215,14 +216,19 @@ class Retrain:
     def _is_mine(self, project: str) -> bool:
         return project_partition(project, self._settings.partitions) in self._owned
 
-    def _ended(self, trouble: str | None) -> None:
-        """Take the end of the child; a training that failed is a fact, so that it is not tried for ever."""
+    def _ended(self, trouble: str | None, *, again: bool = False) -> None:
+        """Take the end of the child; a training that failed is a fact, so that it is not tried for ever.
+
+        Args:
+            trouble: Why it ended; None: it has done all there was to do.
+            again: A server was away: nothing is wrong with what was tried.
+        """
         assert self._child is not None
         project, began = self._child.project, self._began
         self._child = self._began = None
         if trouble is None:
             del self._deaths[project]
-        elif began is not None and began.stage == "train":
+        elif began is not None and began.stage == "train" and not again:
             log.warning("%s: training on %s failed: %s", project, began.snapshot, trouble)
             event = self._history.loop(project).snapshots[began.snapshot].event
             self._publish([failed(project, event, trouble)])

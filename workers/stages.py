@@ -56,7 +56,7 @@ def stages(settings: Settings, project: str, cause: str) -> Iterator[Begun | Pub
         cause: What asks for a snapshot; empty: go on with what was begun.
 
     Raises:
-        LabelloopError: the log does not answer, or gives other rows than a snapshot says.
+        LabelloopError: the log does not answer.
     """
     with HistoryReader(settings) as reader:
         work = _Work(settings, project, reader.read())
@@ -133,13 +133,13 @@ class _Work:
         """Return the facts of a snapshot, read again unless that was just done.
 
         Raises:
-            LabelloopError: they give other rows than the snapshot says.
+            Refused: they give other rows than the snapshot says.
         """
         name = snapshot["snapshot"]
         if name not in self._datasets:
             found = load_facts(self._settings, self._project, positions_of(snapshot), fixed_of(snapshot))
             if found.content_hash != snapshot["content_hash"]:
-                raise LabelloopError(
+                raise Refused(
                     f"the facts of snapshot {name} give {len(found.rows)} rows with hash {found.content_hash}, not "
                     f"{snapshot['rows']} with {snapshot['content_hash']}: see `labelloop snapshot verify`"
                 )

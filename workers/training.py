@@ -34,8 +34,10 @@ from workers.gate import (
 from workers.trainers import Learner, Trainer, trainer
 
 FOLDS = 5
-TOGETHER_ROUNDS = 2
-"""How often models that were taught by the votes alone, and then by each other's answers, help to decide open rows."""
+CONSENSUS_WEIGHT = 1 / 3
+"""Weight of a row that nobody decided, beside one that a person did, times the probability of its class: what many say
+is also what many get wrong in the same way, and only a person's word sets that right."""
+
 
 LEAST_ROWS = 20
 MAX_FLIPS = 10_000
@@ -112,7 +114,9 @@ def train(snapshot: str, rows: Sequence[Row], spec: Spec, files: Files) -> tuple
     featuriser = Featuriser(spec.columns)
     featuriser.fit(items, files)
     matrix = featuriser.matrix(items, files)
-    weight = np.array([max(row.weight_ppm, 1) for row in used]) / 1e6
+    weight = np.array(
+        [max(row.weight_ppm, 1) / 1e6 * (CONSENSUS_WEIGHT if row.source == "consensus" else 1) for row in used]
+    )
     target = targets(used, kind, classes)
     fold = folds(items)
     trainers = [trainer(spec.trainer, spec.seed) for _ in range(target.shape[1])]
@@ -170,14 +174,15 @@ def decided_together(
         for label, ppm in rows[n].posterior:
             if label in place:
                 votes[n, place[label]] = max(ppm / 1e6, LEAST_SHARE / len(classes))
-    for _ in range(TOGETHER_ROUNDS if open_.any() else 0):
-        raw = cross_fitted(trainers, "choice", classes, matrix, target, weight, fold)
-        model = tempered(raw, temperature_of(raw, target, weight, "choice"), "choice")
-        both = votes * model / np.maximum(model.mean(axis=0), LEAST_SHARE / len(classes))
-        both /= both.sum(axis=1, keepdims=True)
-        target, weight = target.copy(), weight.copy()
-        target[open_, 0] = both[open_].argmax(axis=1)
-        weight[open_] = both[open_].max(axis=1)
+    if not open_.any():
+        return target, weight
+    raw = cross_fitted(trainers, "choice", classes, matrix, target, weight, fold)
+    model = tempered(raw, temperature_of(raw, target, weight, "choice"), "choice")
+    both = votes * model / np.maximum(model.mean(axis=0), LEAST_SHARE / len(classes))
+    both /= both.sum(axis=1, keepdims=True)
+    target, weight = target.copy(), weight.copy()
+    target[open_, 0] = both[open_].argmax(axis=1)
+    weight[open_] = CONSENSUS_WEIGHT * both[open_].max(axis=1)
     return target, weight
 
 
