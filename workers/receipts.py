@@ -79,14 +79,16 @@ def receipts(
     tolerance = tolerance_of([row.value for row in dataset.rows])
     right = {item: _right(lesson, row, tolerance) for item, row in rows.items()}
     alike = _likeness(rows, right)
-    by_recipient: defaultdict[str, list[Receipt]] = defaultdict(list)
+    by_recipient: defaultdict[str, list[tuple[bool, Receipt]]] = defaultdict(list)
     for cause in _causes(dataset, rows, new):
-        by_recipient[cause.to].append(_receipt(dataset, lesson, cause, rows.get(cause.item_id), right, alike))
+        confirmed = cause.fact.get("verdict") == "confirmed"
+        receipt = _receipt(dataset, lesson, cause, rows.get(cause.item_id), right, alike)
+        by_recipient[cause.to].append((confirmed, receipt))
     found = []
     for recipient, its in sorted(by_recipient.items()):
-        its.sort(key=_instructive)
+        its.sort(key=lambda one: _instructive(*one))
         left = per_day - already.get(recipient, 0)
-        for place, receipt in enumerate(its, 1):
+        for place, (_, receipt) in enumerate(its, 1):
             found.append(receipt | {"place": place, "told": place <= left})
     return found
 
@@ -196,12 +198,15 @@ def _whole(value: Value | None) -> dict[str, Any] | None:
     return None if value is None else dict(events.value_of(value["kind"], events.content_of(value)))
 
 
-def _instructive(receipt: Receipt) -> tuple[int, str, str]:
-    """Return the order of receipts: what the model has learnt, then what it still has wrong, then the rest."""
+def _instructive(confirmed: bool, receipt: Receipt) -> tuple[int, bool, str, str]:
+    """Return the order of receipts: what the model has learnt, then what it still has wrong, then the rest.
+
+    Of each what was set right comes before what was confirmed.
+    """
     if receipt["right_after"] is None:
         rank = 3
     elif receipt["right_after"]:
         rank = 2 if receipt["right_before"] else 0
     else:
         rank = 1
-    return rank, receipt["item_id"], receipt["event_id"]
+    return rank, confirmed, receipt["item_id"], receipt["event_id"]

@@ -34,6 +34,9 @@ from workers.gate import (
 from workers.trainers import Learner, Trainer, trainer
 
 FOLDS = 5
+TOGETHER_ROUNDS = 2
+"""How often models help to decide open rows: at first those that the votes alone have taught."""
+
 CONSENSUS_WEIGHT = 1 / 3
 """Weight of a row that nobody decided, beside one that a person did, times the probability of its class: what many say
 is also what many get wrong in the same way, and only a person's word sets that right."""
@@ -174,15 +177,14 @@ def decided_together(
         for label, ppm in rows[n].posterior:
             if label in place:
                 votes[n, place[label]] = max(ppm / 1e6, LEAST_SHARE / len(classes))
-    if not open_.any():
-        return target, weight
-    raw = cross_fitted(trainers, "choice", classes, matrix, target, weight, fold)
-    model = tempered(raw, temperature_of(raw, target, weight, "choice"), "choice")
-    both = votes * model / np.maximum(model.mean(axis=0), LEAST_SHARE / len(classes))
-    both /= both.sum(axis=1, keepdims=True)
-    target, weight = target.copy(), weight.copy()
-    target[open_, 0] = both[open_].argmax(axis=1)
-    weight[open_] = CONSENSUS_WEIGHT * both[open_].max(axis=1)
+    for _ in range(TOGETHER_ROUNDS if open_.any() else 0):
+        raw = cross_fitted(trainers, "choice", classes, matrix, target, weight, fold)
+        model = tempered(raw, temperature_of(raw, target, weight, "choice"), "choice")
+        both = votes * model / np.maximum(model.mean(axis=0), LEAST_SHARE / len(classes))
+        both /= both.sum(axis=1, keepdims=True)
+        target, weight = target.copy(), weight.copy()
+        target[open_, 0] = both[open_].argmax(axis=1)
+        weight[open_] = CONSENSUS_WEIGHT * both[open_].max(axis=1)
     return target, weight
 
 

@@ -1,9 +1,7 @@
 """`labelloop model`: what models were trained, how they were judged, and who decided otherwise."""
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
@@ -11,17 +9,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from streams.cli.options import data_option, project_option
-from streams.clock import SystemClock
 from streams.errors import LabelloopError
 from streams.events import Event
-from streams.query.wait import wait as wait_for_all
+from streams.query.display import gate_table
 from streams.settings import Settings
-from streams.transport.plain import Publisher
+from workers.ask import outcome, publish
 from workers.history import Loop
-from workers.log import HistoryReader, read_history
-from workers.registry import About, fact, message
-
-_PAUSE_S = 0.2
+from workers.log import read_history
+from workers.registry import About
 
 
 @click.group()
@@ -131,11 +126,13 @@ def train(project: str, by: str, snapshot: str | None, seconds: float | None, da
     settings = Settings.load(data)
     if snapshot is not None and snapshot not in read_history(settings).loop(project).snapshots:
         raise LabelloopError(f"{project!r} has no snapshot {snapshot!r}: see `labelloop snapshot list`")
-    request = _publish(settings, project, "requested", About(snapshot=snapshot), by)
+    request = publish(settings, project, "requested", About(snapshot=snapshot), by)
     if seconds is None:
         click.echo(request["event_id"])
         return
-    _print_outcome(*_outcome(settings, project, request["event_id"], seconds))
+    with Console(stderr=True).status("training, and following what it changes"):
+        _, event = outcome(settings, project, request["event_id"], seconds)
+    _print_outcome(event)
 
 
 @model.command()
@@ -176,16 +173,8 @@ def _promote(settings: Settings, project: str, loop: Loop, version: str, by: str
     if version == loop.champion:
         raise LabelloopError(f"{version} is the champion already")
     about = About(version, loop.trained[version]["snapshot"], loop.champion, reason)
-    _publish(settings, project, "promoted", about, by)
+    publish(settings, project, "promoted", about, by)
     click.echo(f"{version} is the champion of {project}; its predictions follow")
-
-
-def _publish(settings: Settings, project: str, stage: Any, about: About, by: str) -> Event:
-    now = SystemClock().now_ms()
-    event = fact(project, stage, about, by=by, occurred_at=now, salt=[now, time.monotonic_ns()])
-    topic, key, value = message("models", event)
-    Publisher(settings.kafka).send(settings.topic(topic), [(key, value)])
-    return event
 
 
 def _known(loop: Loop, project: str, version: str | None) -> str:
@@ -202,29 +191,7 @@ def _known(loop: Loop, project: str, version: str | None) -> str:
     return version
 
 
-def _outcome(settings: Settings, project: str, request: str, seconds: float) -> tuple[Loop, Event]:
-    """Return what became of a request, once all that follows from it is in the queue.
-
-    Raises:
-        LabelloopError: that took longer.
-    """
-    limit = time.monotonic() + seconds
-    with Console(stderr=True).status("training") as status, HistoryReader(settings) as reader:
-        while time.monotonic() < limit:
-            loop = reader.read().loop(project)
-            found = loop.outcome(request)
-            if found is not None and loop.next_step() is None:  # its predictions and receipts are there too
-                status.update("following what it changed")
-                wait_for_all(settings, max(1.0, limit - time.monotonic()))
-                return loop, found
-            time.sleep(_PAUSE_S)
-    raise LabelloopError(
-        f"no model after {seconds:g} s: see whether a retraining worker runs (`labelloop status`) and what its log "
-        "says, or start one with `labelloop worker retrain`"
-    )
-
-
-def _print_outcome(loop: Loop, event: Event) -> None:
+def _print_outcome(event: Event) -> None:
     if event["stage"] == "failed":
         raise LabelloopError(f"no model: {event['reason']}")
     console = Console()
@@ -233,21 +200,8 @@ def _print_outcome(loop: Loop, event: Event) -> None:
 
 
 def _print_gate(console: Console, judged: Event) -> None:
-    table = Table("examples", "number", "champion", "this model", "difference, 95 %", "regressions", "", title="gate")
-    table.title_justify = "left"
-    for check in judged["checks"]:
-        allowed = "" if check["allowed"] < 0 else f" of {check['allowed']} allowed"
-        table.add_row(
-            check["part"].replace("_", " "),
-            f"{check['examples']:,}",
-            _share(check["champion"]),
-            _share(check["challenger"]),
-            f"{check['low']:+.3f} to {check['high']:+.3f}",
-            f"{check['regressions']}{allowed}",
-            "passed" if check["passed"] else "refused",
-        )
-    if table.row_count:
-        console.print(table)
+    if judged["checks"]:
+        console.print(gate_table(judged))
     if judged["regressed"]:
         console.print(f"right before, wrong now: {escape(', '.join(judged['regressed']))}")
 

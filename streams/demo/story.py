@@ -18,17 +18,21 @@ from streams.demo.data import SEED, DataSet
 from streams.embedded import child, launch
 from streams.errors import LabelloopError
 from streams.producers.producer import Producer
-from streams.query.display import queue_table
+from streams.query.display import gate_table, queue_table
+from streams.query.inbox import chosen, inbox, lines
 from streams.query.review import ReviewQueue
 from streams.query.settle import settle
 from streams.query.sql import rows
 from streams.query.tasks import Task
 from streams.query.wait import wait
 from streams.settings import Settings, read_stack
+from workers.ask import outcome, publish
+from workers.registry import About
 
 REVIEWER = "simulated-reviewer"
 WAIT_S = 240.0
 _MAX_REVIEWS = 200
+_RECEIPTS = 3
 _START_LIMIT_S = 240.0
 
 
@@ -86,6 +90,7 @@ class Story:
         answers = self._infer(majority)
         self._show_queue()
         self._review(answers)
+        self._learn()
         self._show_annotators()
         self._suggest()
 
@@ -215,6 +220,20 @@ class Story:
         )
         self._console.print(table)
 
+    def _learn(self) -> None:
+        self._title("Retrained on the corrections: the gate's verdict, and what the reviewer hears of it")
+        request = publish(self._settings, self._project, "requested", About(), "demo")
+        with self._console.status("training, judging, predicting"):
+            _, event = outcome(self._settings, self._project, request["event_id"], WAIT_S)
+        if event["stage"] == "failed":
+            self._console.print(f"skipped: {event['reason']}", markup=False)
+            return
+        why = f": {event['reason']}" if event["reason"] else ""
+        self._console.print(f"{event['model_version']} was {event['stage']}{why}", markup=False)
+        self._console.print(gate_table(event))
+        for line in lines(chosen(inbox(self._settings, REVIEWER, self._project), everything=False)[:_RECEIPTS]):
+            self._console.print(line, markup=False, highlight=False)
+
     def _show_annotators(self) -> None:
         self._title("Annotator accuracy, from ClickHouse (halves by date show drift)")
         _, found = rows(self._settings, _ACCURACY, {"p": self._project})
@@ -237,6 +256,7 @@ class Story:
             f"labelloop queue --data {home} --project {self._project} --limit 5\n"
             f"labelloop take --data {home} --project {self._project} --as you\n"
             f'labelloop sql --data {home} "SELECT * FROM annotator_accuracy_daily ORDER BY accuracy LIMIT 10"\n'
+            f"labelloop inbox --data {home} --actor {REVIEWER}\n"
             f"labelloop report --data {home} --project {self._project} --out {self._project}-report\n"
             f"labelloop export items --data {home} --project {self._project} --format csv",
             highlight=False,

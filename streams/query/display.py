@@ -79,6 +79,30 @@ def _weighed(task: Task, reason: str) -> str:
     return f"{reason} (x{task['terms'][reason]:.3g})" if reason in task["terms"] else reason
 
 
+def gate_table(judged: Mapping[str, Any]) -> Table:
+    """Return what the regression gate compared, as a table for people.
+
+    Args:
+        judged: The fact `promoted` or `refused` of a model.
+    """
+    table = Table("examples", title="gate", title_justify="left")
+    for column in ("number", "champion", "this model", "difference, 95 %", "regressions"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for check in judged["checks"]:
+        allowed = "" if check["allowed"] < 0 else f" of {check['allowed']} allowed"
+        table.add_row(
+            check["part"].replace("_", " "),
+            f"{check['examples']:,}",
+            f"{check['champion']:.1%}",
+            f"{check['challenger']:.1%}",
+            f"{100 * check['low']:+.1f} to {100 * check['high']:+.1f}",
+            f"{check['regressions']}{allowed}",
+            "passed" if check["passed"] else "refused",
+        )
+    return table
+
+
 def _label(value: dict[str, Any] | None) -> str:
     if value is None:
         return "-"
