@@ -28,7 +28,7 @@ from workers.log import read_history
 
 Order = Literal["queue", "random", "perfect"]
 
-REVIEWER = "simulated-reviewer"
+LEAD, REVIEWER = "bench-lead", "simulated-reviewer"
 NO_TRIGGER = 0
 """`after_corrections` with which nothing is trained but what is asked for."""
 
@@ -119,7 +119,7 @@ def _import(settings: Settings, project: str, data: LoopData, trainer: str) -> N
     data.copy_files(files_directory(settings))
     options = ["--project", project]
     told = ["--training", f"trainer={named(trainer, data.name)}", "--training", f"after_corrections={NO_TRIGGER}"]
-    _command(settings, "project", "set", *options, *told, "--policy", "resolve_confidence=0")
+    _command(settings, "project", "set", *options, "--by", LEAD, *told, "--policy", "resolve_confidence=0")
     for kind, file in zip(("items", "labels"), data.write(folder), strict=True):
         _command(settings, "import", kind, str(file), *options)
     settle(settings, project, _TIMEOUT_S)
