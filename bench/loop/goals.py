@@ -42,7 +42,7 @@ def goals(runs: Mapping[Run, Sequence[Point]], items: Mapping[str, int]) -> list
             found += _shares(_NAMES[data], f"{data}: right answers", LABELS[data], mine, number, "labels")
             if data in TEST:
                 found += _shares("L2", f"{data}: test accuracy", TEST[data], mine, number, "test")
-                found.append(_soon(data, mine))
+                found += _soon(data, mine)
     return found
 
 
@@ -65,10 +65,12 @@ def _shares(
     return found
 
 
-def _soon(data: str, runs: Sequence[Sequence[Point]]) -> Goal:
+def _soon(data: str, runs: Sequence[Sequence[Point]]) -> list[Goal]:
+    """Return how soon the test accuracy is enough; nothing if the runs ended too early to say."""
     of, wanted = f"{data}: reviews until the test accuracy is {ENOUGH}", f"<= {SOON}"
-    for reviews in sorted({point.reviews for points in runs for point in points}):
+    counts = sorted({point.reviews for points in runs for point in points})
+    for reviews in counts:
         tests = [point.test for points in runs for point in points if point.reviews == reviews]
         if len(tests) == len(runs) and mean(test or 0.0 for test in tests) >= ENOUGH:
-            return Goal("L3", of, wanted, str(reviews), reviews <= SOON)
-    return Goal("L3", of, wanted, "not reached", False)
+            return [Goal("L3", of, wanted, str(reviews), reviews <= SOON)]
+    return [Goal("L3", of, wanted, f"not after {counts[-1]}", False)] if counts[-1] >= SOON else []

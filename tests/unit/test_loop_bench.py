@@ -56,6 +56,13 @@ def test_goals_speak_of_the_mean_over_the_seeds() -> None:
     assert not any("30%" in goal.of or goal.name == "L4" for goal in found.values())  # nobody came so far
 
 
+def test_a_run_that_ends_early_says_nothing_of_how_soon() -> None:
+    early: dict[Run, list[Point]] = {("labelme", "logistic", "queue", 0): [point(0, 0.8, 0.8), point(60, 0.9, 0.85)]}
+    late: dict[Run, list[Point]] = {("labelme", "logistic", "queue", 0): [point(0, 0.8, 0.8), point(120, 0.9, 0.85)]}
+    assert not [goal for goal in goals(early, {"labelme": 1000}) if goal.name == "L3"]
+    assert [goal.figure for goal in goals(late, {"labelme": 1000}) if goal.name == "L3"] == ["not after 120"]
+
+
 def test_a_run_that_ended_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.loop.__main__.KEPT", tmp_path)
     orders: list[Order] = ["queue", "random"]
