@@ -11,7 +11,9 @@ _PAUSE_S = 0.1
 
 
 def wait(settings: Settings, timeout_s: float, tell: Callable[[int], None] = lambda _: None) -> None:
-    """Return when a full round over all consumers adds no record.
+    """Return when a full round over all consumers adds no record, but for the retraining worker.
+
+    That one trains when its policy says so, whatever it has read; who needs no models runs none.
 
     A round reads the ends of all partitions, then what every group has committed, then the ends again. If nothing was
     added in between and nobody lags, nothing is on its way: a processor commits its position in the transaction that
@@ -32,7 +34,7 @@ def wait(settings: Settings, timeout_s: float, tell: Callable[[int], None] = lam
         while True:
             try:
                 before = reader.end_offsets(topics)
-                behind = [entry for entry in reader.lag() if entry.records]
+                behind = [entry for entry in reader.lag() if entry.records and entry.group != "retrain"]
                 still = reader.end_offsets(topics) == before
             except LabelloopError as error:  # a broker that is being started again is waited for
                 trouble = str(error)
