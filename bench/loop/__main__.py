@@ -108,7 +108,8 @@ def report(
             "loops": {line: [[asdict(point) for point in one] for one in many] for line, many in found.items()},
         }
     reached = goals(runs, items)
-    goals_table(console, "Goals of the loop: the product's queue, logistic regression", reached)
+    if reached:
+        goals_table(console, "Goals of the loop: the product's queue, logistic regression", reached)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps({"sets": told, "goals": [asdict(goal) for goal in reached]}, indent=2) + "\n")
     peers.draw(panels, RESULT.with_suffix(".svg"))
