@@ -211,7 +211,7 @@ def test_the_command_line_starts_the_real_workers_shows_them_and_stops_them(
     try:
         report = json.loads(labelloop("status", "--json", "--data", str(tmp_path), added=outside).stdout)
         assert {row["name"]: row["state"] for row in report["processes"]} == dict.fromkeys(
-            ("items-0", "items-1", "quality", "sink"), "running"
+            ("items-0", "items-1", "quality", "retrain", "sink"), "running"
         )
         assert {(entry["group"], entry["records"]) for entry in report["lag"]} == {
             ("items", 0),
