@@ -216,6 +216,7 @@ def test_the_command_line_starts_the_real_workers_shows_them_and_stops_them(
         assert {(entry["group"], entry["records"]) for entry in report["lag"]} == {
             ("items", 0),
             ("quality", 0),
+            ("retrain", 0),
             ("sink", 0),
         }
         assert (report["dead_letters"], report["problem"]) == (0, None)
