@@ -158,8 +158,9 @@ def decided_together(
 ) -> tuple[Any, Floats]:
     """Return classes and weights in which votes and models together decide the rows that nobody decided.
 
-    A row's class is the likeliest by the votes and by a calibrated model that was not trained on the row: no model has
-    a say in what itself is taught. What a model says counts over its mean, as in `quality.truth.voice_evidence`.
+    A row's class is the likeliest by the votes and by a calibrated model that was not trained on the row. What a model
+    says counts over its mean, as in `quality.truth.voice_evidence`. From the second round on the models were taught
+    other rows' classes, on which this row's votes had a faint say: what leaks by that was not seen to do harm.
 
     Args:
         rows: The rows, N of them.

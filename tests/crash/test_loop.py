@@ -162,6 +162,7 @@ def test_what_cannot_be_trained_is_said_and_stops_nobody(settings: Settings) -> 
     assert len(loop.trained) == 1
 
 
+@pytest.mark.slow
 def test_a_burst_of_corrections_makes_one_training(stack: Settings) -> None:
     """The trigger reads `labels.corrected`, which the processor "items" writes; here the test does."""
     with Producer(stack, source="test") as producer:

@@ -167,6 +167,7 @@ def test_without_a_quality_worker_settling_says_what_is_missing(settings: Settin
     assert json.dumps(tasks(settings, "p")["i"]["posterior"]) == '{"cat": 0.8}'
 
 
+@pytest.mark.slow
 def test_a_simulated_review_finds_more_than_chance_and_reviews_each_item_once(
     settings: Settings, workers: list[Process]
 ) -> None:
