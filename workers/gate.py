@@ -73,6 +73,7 @@ class Example:
         champion: What the champion says; None: it says nothing.
         challenger: What the new model says.
         support: Largest chance that the former model or the annotators gave the right value; None: not asked.
+        shares: Where nobody decided: probability of each class by the votes. A model is then right by so much.
     """
 
     item_id: str
@@ -81,6 +82,7 @@ class Example:
     champion: Value | None
     challenger: Value
     support: float | None = None
+    shares: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,16 @@ def is_right(told: Value | None, truth: Value, tolerance: float) -> bool:
     return bool(told["choice"] == truth["choice"])
 
 
+def credit(told: Value | None, one: Example, tolerance: float) -> float:
+    """Return how right a model is on an example, 0 to 1: where nobody decided, the chance that it is by the votes.
+
+    So a model that contradicts a close vote loses little, and one that contradicts all annotators nearly everything.
+    """
+    if one.shares is not None and told is not None and told["kind"] == "choice":
+        return one.shares.get(told["choice"], 0.0)
+    return float(is_right(told, one.truth, tolerance))
+
+
 def tolerance_of(truths: Sequence[Value]) -> float:
     """Return the difference up to which a number is right: half a standard deviation of the right ones."""
     numbers = [value["number"] for value in truths if value["kind"] == "number"]
@@ -135,11 +147,15 @@ def check(part: Part, examples: Sequence[Example], tolerance: float, max_regress
         max_regressions: Share of the corrected examples that may regress; None: there is no champion.
         seed: Of the resampling.
     """
-    before = np.array([is_right(one.champion, one.truth, tolerance) for one in examples], dtype=float)
-    after = np.array([is_right(one.challenger, one.truth, tolerance) for one in examples], dtype=float)
+    before = np.array([credit(one.champion, one, tolerance) for one in examples])
+    after = np.array([credit(one.challenger, one, tolerance) for one in examples])
     weight = np.array([one.weight for one in examples])
     low, high = interval(after - before, weight, seed)
-    regressions, allowed = int((before > after).sum()), -1
+    lost = (
+        is_right(one.champion, one.truth, tolerance) and not is_right(one.challenger, one.truth, tolerance)
+        for one in examples
+    )
+    regressions, allowed = sum(lost), -1
     if part == "corrected" and max_regressions is not None:
         allowed = ceil(max_regressions * len(examples))
     elif part == "new":

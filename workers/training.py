@@ -331,7 +331,12 @@ def judge(
             example(item, row.value, 1.0) for item, row in of_row.items() if row.source == "verdict" and item in after
         ],
         "held_out": [
-            example(item, row.value, max(row.weight_ppm, 1) / 1e6) for item, row in of_row.items() if item in after
+            replace(
+                example(item, row.value, 1.0 if row.posterior else max(row.weight_ppm, 1) / 1e6),
+                shares={label: ppm / 1e6 for label, ppm in row.posterior} or None,
+            )
+            for item, row in of_row.items()
+            if item in after
         ],
     }
     tolerance = tolerance_of([row.value for row in rows])

@@ -112,3 +112,14 @@ def test_what_is_right(told: Any, truth: Any, right: bool) -> None:
 def test_outcomes() -> None:
     found = [outcome(Example("i", A, 1.0, before, after), 0.0) for before in (A, B) for after in (A, B)]
     assert found == [None, "newly_wrong", "now_right", "still_wrong"]
+
+
+def test_who_contradicts_a_close_vote_loses_little_and_who_contradicts_all_annotators_nearly_everything() -> None:
+    def against(shares: dict[str, float]) -> Example:
+        a, b = ({"kind": "choice", "choice": label} for label in "ab")
+        return Example("i", a, 1.0, champion=a, challenger=b, shares=shares)
+
+    close, clear = ([against({"a": p, "b": 1 - p})] * 30 for p in (0.55, 0.99))
+    assert round(check("held_out", close, 0.0, 0.0, 0).challenger, 6) == 0.45
+    assert round(check("held_out", clear, 0.0, 0.0, 0).challenger, 6) == 0.01
+    assert check("held_out", close, 0.0, 0.0, 0).regressions == 30
