@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from streams import events
 from streams.errors import LabelloopError
 from streams.quality.labels import Floats
+from streams.sinks.tables import label_text
 from workers.dataset import Item, Value
 from workers.features import Featuriser, Files, spread
 from workers.trainers import Learner
@@ -274,7 +274,6 @@ def libraries() -> dict[str, str]:
 
 def text_of(value: Value) -> str:
     """Return a value as one text, equal for equal values."""
-    content = events.content_of(value)
     if value["kind"] == "choices":
-        content = sorted(content)
-    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+        value = {**value, "choices": sorted(value["choices"])}
+    return label_text(value)

@@ -155,8 +155,7 @@ class _Work:
                 log.warning("%s: %s; it is trained again", self._project, error)
                 event = self.loop.trained[model]
                 dataset = self._dataset(self.loop.snapshot_of(model))
-                spec = Spec(**{**json.loads(event["spec"]), "columns": tuple(json.loads(event["spec"])["columns"])})
-                artifact, _ = train(event["snapshot"], dataset.rows, spec, self._files)
+                artifact, _ = train(event["snapshot"], dataset.rows, Spec.parse(event["spec"]), self._files)
                 if artifact.predictions_hash != event["predictions_hash"]:
                     log.warning("%s: %s does not say what it said before", self._project, model)
                 artifact.save(self._folder / model)
@@ -178,7 +177,7 @@ class _Work:
                 dataset.rows,
                 dataset.items,
                 fixed_of(snapshot),
-                self._votes(snapshot, dataset),
+                self._votes(dataset),
                 self._files,
                 policy["max_regressions"],
                 snapshot["as_of"],
@@ -286,7 +285,7 @@ class _Work:
             if offset >= passed.get((topic, partition), 0)
         }
 
-    def _votes(self, snapshot: Event, dataset: Dataset) -> dict[str, dict[str, float]]:
+    def _votes(self, dataset: Dataset) -> dict[str, dict[str, float]]:
         """Return the share of the annotators behind each class, of items with a verdict that is new to all models.
 
         A verdict under a guideline that came after the champion's snapshot may contradict all that was said before: it

@@ -23,7 +23,6 @@ TRAINERS = "LABELLOOP_TRAINERS"
 _MAX_TREES, _STOP_AFTER = 300, 20
 _COMMON = 10  # items; of fewer items no word can part LightGBM's leaves
 
-
 Bools = NDArray[np.bool_]
 
 

@@ -41,7 +41,6 @@ CONSENSUS_WEIGHT = 1 / 3
 """Weight of a row that nobody decided, beside one that a person did, times the probability of its class: what many say
 is also what many get wrong in the same way, and only a person's word sets that right."""
 
-
 LEAST_ROWS = 20
 MAX_FLIPS = 10_000
 KINDS = ("choice", "choices", "number")
@@ -64,6 +63,12 @@ class Spec:
     def json(self) -> str:
         """Return it as JSON, keys sorted."""
         return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def parse(cls, text: str) -> "Spec":
+        """Return what `json` wrote."""
+        told = json.loads(text)
+        return cls(**{**told, "columns": tuple(told["columns"])})
 
 
 def model_version(snapshot: str, spec: Spec) -> str:
