@@ -196,6 +196,15 @@ class Artifact:
             for item in items
         ]
 
+    def readable(self, items: Sequence[Item], files: Files) -> tuple[list[Item], list[str]]:
+        """Return the items that it can say something of, and why not of each of the others."""
+        troubles = {
+            item.item_id: why
+            for item in items
+            if item.item_id not in self.cross_fitted and (why := self.featuriser.trouble(item, files)) is not None
+        }
+        return [item for item in items if item.item_id not in troubles], [*troubles.values()]
+
     def _predicted(self, item_id: str, scores: Sequence[float], novelty: float) -> Predicted:
         told = {
             label: score for label, score in zip(self.model.classes, scores, strict=False) if score >= LEAST_TOLD

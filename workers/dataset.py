@@ -123,8 +123,12 @@ class Dataset:
     @property
     def files(self) -> list[str]:
         """Files that features of the rows lie in, sorted."""
-        items = [row.item for row in self.rows]
-        return sorted({i.features_file for i in items if i.features_file is not None and not i.features})
+        return files_of([row.item for row in self.rows])
+
+
+def files_of(items: Iterable[Item]) -> list[str]:
+    """Return the files that features of items lie in, sorted."""
+    return sorted({item.features_file for item in items if item.features_file is not None and not item.features})
 
 
 def record(row: Row) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import file_digest
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -127,29 +126,6 @@ def _facts(records: "Iterable[_Record]") -> Iterator[Logged]:
 def files_directory(settings: Settings) -> Path:
     """Return the directory that `features_file` is relative to, unless somebody says otherwise."""
     return settings.home / "files"
-
-
-def file_hashes(files: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the SHA-256 of files that features lie in, hexadecimal, by name.
-
-    Args:
-        files: Directory that the names are relative to.
-        names: Names as the facts give them.
-
-    Raises:
-        LabelloopError: a file is missing, or lies outside the directory.
-    """
-    found, home = {}, files.resolve()
-    for name in sorted(names):
-        path = (home / name).resolve()
-        if not path.is_relative_to(home):
-            raise LabelloopError(f"features_file {name!r} lies outside {files}: a name is relative to it")
-        try:
-            with path.open("rb") as file:
-                found[name] = file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise LabelloopError(f"features_file {name!r} cannot be read in {files}: {error.strerror}") from error
-    return found
 
 
 class _Record(NamedTuple):

@@ -6,7 +6,7 @@ Nothing here looks at a label, so the same matrix serves every fold.
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,30 @@ class Files:
 
     Args:
         folder: Where they lie.
-        hashes: SHA-256 of each file that was read, hexadecimal, by name.
     """
 
     folder: Path
-    hashes: dict[str, str] = field(default_factory=dict)
     _arrays: dict[str, Any] = field(default_factory=dict)
+    _hashes: dict[str, str] = field(default_factory=dict)
+
+    def hashes(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the SHA-256 of files, hexadecimal, by name, sorted.
+
+        Raises:
+            Refused: one is not there, or not below the folder.
+        """
+        for name in {*names} - self._hashes.keys():
+            with self._path(name).open("rb") as file:
+                self._hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return {name: self._hashes[name] for name in sorted(names)}
+
+    def _path(self, name: str) -> Path:
+        path = (self.folder / name).resolve()
+        if not path.is_relative_to(self.folder.resolve()):  # also by a link
+            raise Refused(f"features_file {name!r} leads out of the folder of files: name a file below it")
+        if not path.is_file():
+            raise Refused(f"features_file {name!r} is not in {self.folder}: put it there")
+        return path
 
     def rows(self, name: str) -> Any:
         """Return the rows of a file as numbers, shape (N, D); what has more dimensions is laid out in one.
@@ -47,15 +65,9 @@ class Files:
             Refused: it is not there, not below the folder, or holds no numbers.
         """
         if name not in self._arrays:
-            path = (self.folder / name).resolve()
-            if not path.is_relative_to(self.folder.resolve()):  # also by a link
-                raise Refused(f"features_file {name!r} leads out of the folder of files: name a file below it")
+            path = self._path(name)
             try:
                 self._arrays[name] = _read(path)
-                with path.open("rb") as file:
-                    self.hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
-            except FileNotFoundError:
-                raise Refused(f"features_file {name!r} is not in {self.folder}: put it there") from None
             except (ValueError, OSError, TypeError, AttributeError) as error:  # the last: an archive of arrays
                 raise Refused(f"features_file {name!r} holds no table of numbers: {error}") from None
         return self._arrays[name]
@@ -132,6 +144,14 @@ class Featuriser:
         """Number of categories of each column of codes; these are the matrix's first columns."""
         return [len(codes) for codes in self._categories.values()]
 
+    def trouble(self, item: Item, files: Files) -> str | None:
+        """Return why an item is none that `matrix` can take; None: it is one."""
+        try:
+            _check_width(_vector(item, files), self._width)
+        except Refused as why:
+            return str(why)
+        return None
+
     def matrix(self, items: Sequence[Item], files: Files) -> Any:
         """Return items as a matrix, one a row: an array, or sparse where there are texts.
 
@@ -141,8 +161,8 @@ class Featuriser:
             Refused: a file is missing, or a vector has another length.
         """
         vectors = [_vector(item, files) for item in items]
-        if any(len(vector) not in (0, self._width) for vector in vectors):
-            raise Refused(f"an item's features have another length than the {self._width} that were learnt")
+        for vector in vectors:
+            _check_width(vector, self._width)
         attributes = [dict(item.attributes) for item in items]
         codes = [[codes.get(one.get(name, ""), -1) for one in attributes] for name, codes in self._categories.items()]
         parts: list[Any] = [np.array(codes, dtype=float).T] if codes else []
@@ -177,6 +197,11 @@ def _vector(item: Item, files: Files) -> Floats:
     return vector
 
 
+def _check_width(vector: Floats, width: int) -> None:
+    if len(vector) not in (0, width):
+        raise Refused(f"an item's features have length {len(vector)}, not the {width} that were learnt")
+
+
 def _number(text: str) -> float:
     """Return the number that a text is; of another text nan, which is taken for the mean."""
     try:
@@ -203,15 +228,3 @@ def spread(matrix: Any, categories: Sequence[int]) -> Any:
     if sparse.issparse(rest):
         return sparse.hstack([np.hstack(marks).astype(float), rest]).tocsr()
     return np.hstack([*marks, rest])
-
-
-def hashes_of(items: Sequence[Item], files: Files) -> Mapping[str, str]:
-    """Return the SHA-256 of each file that items refer to, by name.
-
-    Raises:
-        Refused: one is not there.
-    """
-    names = {item.features_file for item in items if item.features_file is not None and not item.features}
-    for name in sorted(names):
-        files.rows(name)
-    return {name: files.hashes[name] for name in sorted(names)}

@@ -65,6 +65,7 @@ class Loop:
         unmade: The fact `failed` of each request that came to no snapshot.
         promotions: All promotions, oldest first; the last one is the champion's.
         scored: Last fact `scored` of each promotion.
+        left_out: Why items have no prediction of a model, the last word on it, by version.
         told: Models whose receipts are told.
         requests: What people asked for, by event id, oldest first.
         answered: Requests that were.
@@ -80,6 +81,7 @@ class Loop:
     unmade: dict[str, Event] = field(default_factory=dict)
     promotions: list[Promotion] = field(default_factory=list)
     scored: dict[str, Event] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     requests: dict[str, Event] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
@@ -209,5 +211,7 @@ def _apply(loop: Loop, event: Event) -> None:
         loop.judged[version] = event
     elif stage == "scored":
         loop.scored[event["caused_by"]] = event
+        if event["reason"] is not None:
+            loop.left_out[version] = event["reason"]
     elif stage == "told":
         loop.told.add(version)

@@ -9,7 +9,7 @@ import logging
 import resource
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from urllib.parse import quote
@@ -25,10 +25,10 @@ from streams.transport.plain import Follower
 from workers.artifact import Artifact
 from workers.artifact import load as load_model
 from workers.child import Begun, Publish
-from workers.dataset import Dataset, Value
+from workers.dataset import Dataset, Item, Value
 from workers.facts import files_directory, positions
 from workers.facts import load as load_facts
-from workers.features import Files, Refused, hashes_of
+from workers.features import Files, Refused
 from workers.history import WORKER, History, Loop, Step
 from workers.log import HistoryReader
 from workers.outbox import Message
@@ -114,7 +114,7 @@ class _Work:
         earlier = frozen(made.event for made in self.loop.snapshots.values())
         dataset = load_facts(self._settings, self._project, upto, earlier)
         try:
-            files = hashes_of([row.item for row in dataset.rows], self._files)
+            files = self._files.hashes(dataset.files)
         except Refused:  # the training says so
             files = {}
         made = snapshot_event(
@@ -214,11 +214,10 @@ class _Work:
         """Check that the files of features are those of the snapshot.
 
         Raises:
-            Refused: one has changed.
+            Refused: one is missing, has changed, or was not there.
         """
-        now = hashes_of([row.item for row in dataset.rows], self._files)
-        for name, was in snapshot["files"].items():
-            if now.get(name) != was:
+        for name, now in self._files.hashes(dataset.files).items():
+            if snapshot["files"].get(name) != now:
                 raise Refused(f"features_file {name!r} is not what it was in the snapshot: take a new one")
 
     def _score(self, step: Step) -> Iterator[Publish]:
@@ -232,8 +231,9 @@ class _Work:
         done = step.done
         for start in range(0, max(1, len(todo)), SLICE_ITEMS):
             items = todo[start : start + SLICE_ITEMS]
+            known, troubles = artifact.readable(items, self._files)
             messages = []
-            for one in artifact.predict(items, self._files):
+            for one in artifact.predict(known, self._files):
                 event = facts.prediction(
                     self._project,
                     one.item_id,
@@ -247,9 +247,10 @@ class _Work:
                     event_id=events.event_id("predictions", step.caused_by, one.item_id),
                 ).event
                 messages.append(Message("predictions", self._key(event), codec.encode("predictions", event)))
-            done += len(items)
+            done += len(known)
             after = items[-1].item_id if start + SLICE_ITEMS < len(todo) else None
-            about = About(step.version, snapshot, items=done, after=after)
+            reason = f"{len(troubles):,} items have no prediction: {troubles[0]}" if troubles else None
+            about = About(step.version, snapshot, reason=reason, items=done, after=after)
             scored = fact(self._project, "scored", about, caused_by=step.caused_by, salt=[after])
             yield Publish([*messages, message("models", scored)])
 
@@ -259,10 +260,9 @@ class _Work:
         snapshot = self.loop.snapshot_of(step.version)
         dataset, policy = self._dataset(snapshot), json.loads(snapshot["settings"])["training"]
         asked = [row.item for row in dataset.rows]
-        after = {one.item_id: one.value for one in self._artifact(step.version).predict(asked, self._files)}
-        before: Mapping[str, Value] | None = None
-        if (champion := trained["champion"]) is not None:
-            before = {one.item_id: one.value for one in self._artifact(champion).predict(asked, self._files)}
+        after = self._said(step.version, asked)
+        champion = trained["champion"]
+        before = None if champion is None else self._said(champion, asked)
         lesson = Lesson(step.version, snapshot["snapshot"], before, after)
         already = self._told_on(snapshot["as_of"] // DAY_MS)
         found = receipts(dataset, lesson, self._new(dataset, step.version), already, policy["receipts_per_day"])
@@ -270,6 +270,12 @@ class _Work:
         told = fact(self._project, "told", about, caused_by=step.caused_by)
         messages = [Message("feedback", self._key(one), codec.encode("feedback", one)) for one in found]
         return Publish([*messages, message("models", told)])
+
+    def _said(self, model: str, items: Sequence[Item]) -> dict[str, Value]:
+        """Return what a model says of the items that it can say something of."""
+        artifact = self._artifact(model)
+        known, _ = artifact.readable(items, self._files)
+        return {one.item_id: one.value for one in artifact.predict(known, self._files)}
 
     def _new(self, dataset: Dataset, model: str | None = None) -> set[str]:
         """Return the corrections and flags that no model learnt from that was promoted, or was before this one."""

@@ -14,8 +14,8 @@ from streams import events
 from streams.quality.labels import Floats, Ints
 from streams.quality.truth import LEAST_SHARE
 from workers.artifact import Artifact, Model, Novelty, libraries, tempered
-from workers.dataset import Item, Row, Value
-from workers.features import Featuriser, Files, Refused, hashes_of
+from workers.dataset import Item, Row, Value, files_of
+from workers.features import Featuriser, Files, Refused
 from workers.gate import (
     MAX_REGRESSED,
     Check,
@@ -146,7 +146,7 @@ def train(snapshot: str, rows: Sequence[Row], spec: Spec, files: Files) -> tuple
         model,
         Novelty.learnt(matrix, featuriser.categories, ids, spec.seed),
         dict(zip(ids, scores.round(6).tolist(), strict=True)),
-        hashes_of(items, files),
+        files.hashes(files_of(items)),
         libraries(),
     )
     return artifact, measured(used, model, scores, target, weight) | {"temperature": round(temperature, 6)}

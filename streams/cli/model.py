@@ -72,6 +72,8 @@ def show(project: str, version: str | None, data: Path | None) -> None:
     for name, number in sorted(event["metrics"].items()):
         table.add_row(name, f"{number:g}")
     table.add_row("libraries", escape(", ".join(f"{name} {is_}" for name, is_ in sorted(event["libraries"].items()))))
+    if (left_out := loop.left_out.get(event["model_version"])) is not None:
+        table.add_row("left out", escape(left_out))
     console = Console()
     console.print(table)
     judged = loop.judged.get(event["model_version"])

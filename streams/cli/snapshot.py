@@ -21,7 +21,7 @@ from streams.producers.producer import Producer
 from streams.settings import Settings
 from streams.sinks.tables import label_text
 from workers.dataset import Dataset, Value
-from workers.facts import Source, Tell, file_hashes, files_directory, load, positions
+from workers.facts import Source, Tell, files_directory, load, positions
 from workers.log import read_history
 from workers.snapshot import (
     Position,
@@ -293,7 +293,12 @@ def _again(
 def _made(
     dataset: Dataset, upto: list[Position], settings: Settings, files: Path | None, names: Iterable[str], by: str
 ) -> Fact:
-    hashes = file_hashes(files or files_directory(settings), names)
+    from workers.features import Files, Refused  # scikit-learn takes its time to load
+
+    try:
+        hashes = Files(files or files_directory(settings)).hashes(names)
+    except Refused as why:
+        raise LabelloopError(str(why)) from None
     actor = Actor(id=by, kind="lead")
     return snapshot_event(dataset, upto, "by_hand", actor=actor, code_version=version("labelloop"), files=hashes)
 

@@ -158,8 +158,11 @@ def test_what_cannot_be_trained_is_said_and_stops_nobody(settings: Settings) -> 
             for n in range(30):
                 producer.item(PROJECT, f"i{n}", features=[float(n % 2)])
                 producer.correction(PROJECT, f"i{n}", "rev-1", "corrected", "wren" if n % 2 else "robin")
+            producer.item(PROJECT, "lost", features_file="absent.npy", features_row=0)
         loop = settled(settings, ask(settings, salt=1), worker)
-    assert len(loop.trained) == 1
+    (version,) = loop.trained
+    assert {one["item_id"] for one in records(settings, "predictions")} == {f"i{n}" for n in range(30)}
+    assert "1 items have no prediction: features_file 'absent.npy' is not in" in loop.left_out[version]
 
 
 @pytest.mark.slow

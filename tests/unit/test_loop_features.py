@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from workers.dataset import Item
-from workers.features import Featuriser, Files, Refused, hashes_of, spread
+from workers.dataset import Item, files_of
+from workers.features import Featuriser, Files, Refused, spread
 
 NO_FILES = Files(Path("none"))
 
@@ -19,7 +19,7 @@ def test_an_array_of_more_dimensions_is_laid_out_by_row(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", array)
     files = Files(tmp_path)
     assert files.rows("a.npy")[1].tolist() == array[1].ravel().tolist()
-    assert files.hashes == {"a.npy": hashlib.sha256((tmp_path / "a.npy").read_bytes()).hexdigest()}
+    assert files.hashes(["a.npy"]) == {"a.npy": hashlib.sha256((tmp_path / "a.npy").read_bytes()).hexdigest()}
 
 
 def test_columns_and_lists_of_parquet_are_laid_out_by_row(tmp_path: Path) -> None:
@@ -57,11 +57,18 @@ def test_a_row_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_hashes_are_of_the_files_that_the_items_refer_to(tmp_path: Path) -> None:
-    for name in ("a.npy", "b.npy"):
-        np.save(tmp_path / name, np.ones((2, 2)))
-    files = Files(tmp_path)
-    files.rows("b.npy")
-    assert [*hashes_of([Item("i", features_file="a.npy", features_row=0)], files)] == ["a.npy"]
+    inline = Item("v", features=(1.0,), features_file="b.npy", features_row=0)
+    assert files_of([Item("i", features_file="a.npy", features_row=0), inline, Item("t", text="a word")]) == ["a.npy"]
+    home = tmp_path / "files"
+    home.mkdir()
+    (home / "a.npy").write_bytes(b"abc")
+    (tmp_path / "secret").write_bytes(b"abc")
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert Files(home).hashes(["a.npy"]) == {"a.npy": abc}
+    with pytest.raises(Refused, match="leads out"):
+        Files(home).hashes(["../secret"])
+    with pytest.raises(Refused, match="is not in"):
+        Files(home).hashes(["b.npy"])
 
 
 def test_columns_are_numbers_else_categories_and_what_is_unknown_is_no_error() -> None:
@@ -83,7 +90,7 @@ def test_an_item_without_numbers_is_the_mean_and_another_length_is_refused() -> 
     featuriser = Featuriser()
     featuriser.fit([Item("a", features=(1.0, 5.0)), Item("b", features=(3.0, 7.0)), Item("c")], NO_FILES)
     assert featuriser.matrix([Item("d")], NO_FILES).tolist() == [[0, 0]]
-    with pytest.raises(Refused, match="another length"):
+    with pytest.raises(Refused, match="length 1, not the 2"):
         featuriser.matrix([Item("e", features=(1.0,))], NO_FILES)
 
 

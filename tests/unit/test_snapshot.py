@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from streams import codec, events
-from streams.errors import LabelloopError
 from streams.events import Actor, Event
 from streams.producers.wire import encoded
 from streams.projects import Policy, Projects
@@ -21,7 +20,6 @@ from tests.unit.test_dataset import UNANIMOUS, Facts, correct, dataset, describe
 from workers.dataset import Dataset, build
 from workers.diff import UNSAID, Change, diff
 from workers.export import CARD, MANIFEST, ROWS, TABLE, export
-from workers.facts import file_hashes
 from workers.fixed import LEAST, MOST
 from workers.snapshot import (
     Position,
@@ -153,19 +151,6 @@ def test_the_same_snapshot_gives_the_same_files(tmp_path: Path) -> None:
     assert "<b>" not in card
     assert "f\\|.npy" in card
     assert orjson.loads((tmp_path / "one" / MANIFEST).read_bytes()) == event
-
-
-def test_feature_files_are_hashed_within_their_directory(tmp_path: Path) -> None:
-    home = tmp_path / "files"
-    home.mkdir()
-    (home / "f.npy").write_bytes(b"abc")
-    (tmp_path / "secret").write_bytes(b"abc")
-    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert file_hashes(home, ["f.npy"]) == {"f.npy": abc}
-    with pytest.raises(LabelloopError, match="lies outside"):
-        file_hashes(home, ["../secret"])
-    with pytest.raises(LabelloopError, match="cannot be read"):
-        file_hashes(home, ["g.npy"])
 
 
 def test_a_value_is_written_in_one_way_only() -> None:
