@@ -1,6 +1,7 @@
 """The product's own workers as processes of a test."""
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from streams.errors import LabelloopError
 from streams.query.lag import lag
 from streams.settings import Settings
 from tests.crash.cluster import ROOT
+from workers.trainers import TRAINERS
 
 CLI = (sys.executable, "-m", "streams.cli")
 
@@ -30,7 +32,8 @@ class Process:
     def start(self) -> None:
         """Start it."""
         self._settings.home.mkdir(exist_ok=True)
-        environment = {**self._settings.environment(), "PATH": "", "PYTHONUNBUFFERED": "1"}
+        own = {name: value for name, value in os.environ.items() if name == TRAINERS}
+        environment = {**self._settings.environment(), **own, "PATH": "", "PYTHONUNBUFFERED": "1"}
         self._running = child.spawn((*CLI, "worker", *self._words), self._file, environment, ROOT)
 
     def ended(self) -> int | None:
