@@ -1,20 +1,18 @@
 """Reads what a snapshot is made of: the facts of one project up to given offsets, from the log or from ClickHouse."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer
 
-from streams.clients import CLIENT_LOG, STEADFAST
 from streams.errors import LabelloopError, Poison
 from streams.keys import make_key
 from streams.processors.admission import decoded, own_key
 from streams.projects import Projects
 from streams.query.facts import stored_facts
 from streams.query.lag import LagReader
+from streams.query.log import Tell, reader, records
 from streams.settings import Settings
 from streams.transport.topics import builds
 from workers.dataset import Dataset, Logged, Value, build
@@ -23,15 +21,7 @@ from workers.snapshot import Position
 
 Source = Literal["log", "clickhouse"]
 
-Tell = Callable[[int, int], None]
-"""Told how many records of how many are passed."""
-
 SETTINGS = "projects"
-
-_STALL_S = 90.0
-"""How long nothing may come: longer than a dead worker's open transaction holds back readers."""
-
-_BATCH, _WAIT_S = 2000, 0.02
 
 
 def positions(settings: Settings, log_time: int | None = None) -> list[Position]:
@@ -80,8 +70,8 @@ def load(
     _check(settings, upto)
     ends = {(at.topic, at.partition): at.offset for at in upto}
     projects = Projects()
-    with _reader(settings) as reader:
-        for record in _records(reader, settings, {at: end for at, end in ends.items() if at[0] == SETTINGS}):
+    with reader(settings) as consumer:
+        for record in _records(consumer, settings, {at: end for at, end in ends.items() if at[0] == SETTINGS}):
             projects.learn(record.value, record.log_time)
         ends = {at: end for at, end in ends.items() if at[0] != SETTINGS}
         if source == "clickhouse":
@@ -89,7 +79,7 @@ def load(
             dataset = build(project, stored, projects, settings.partitions, frozen)
             if not dataset.refused:
                 return dataset
-        facts = _facts(_records(reader, settings, ends, make_key(project) + b"/", tell))
+        facts = _facts(_records(consumer, settings, ends, make_key(project) + b"/", tell))
         return build(project, facts, projects, settings.partitions, frozen)
 
 
@@ -137,30 +127,6 @@ class _Record(NamedTuple):
     value: bytes | None
 
 
-@contextmanager
-def _reader(settings: Settings) -> Iterator[Consumer]:
-    """Give a consumer that is assigned what it is to read."""
-    consumer = Consumer(
-        {
-            **STEADFAST,
-            "bootstrap.servers": settings.kafka,
-            "group.id": "facts",  # asked for by the client; nothing is committed and no group is joined
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "error",  # to jump to the end would leave out what is read whole
-            "isolation.level": "read_committed",
-            "queued.max.messages.kbytes": 16_384,
-            "fetch.wait.max.ms": 20,
-            "allow.auto.create.topics": False,
-        },
-        logger=CLIENT_LOG,
-    )
-    try:
-        yield consumer
-    finally:
-        consumer.close()
-
-
 def _records(
     consumer: Consumer,
     settings: Settings,
@@ -169,31 +135,8 @@ def _records(
     tell: Tell = lambda passed, of: None,
 ) -> Iterator[_Record]:
     """Yield the committed records before given offsets whose key begins with `prefix`."""
-    names = {settings.topic(topic): topic for topic, _ in ends}
-    todo = {(settings.topic(topic), partition): end for (topic, partition), end in ends.items() if end > 0}
-    passed, total = dict.fromkeys(todo, 0), sum(todo.values())
-    consumer.assign([TopicPartition(*at, OFFSET_BEGINNING) for at in todo])
-    limit = time.monotonic() + _STALL_S
-    while todo:
-        for message in consumer.consume(_BATCH, timeout=_WAIT_S):
-            failure, at = message.error(), (message.topic() or "", message.partition() or 0)
-            offset, end = message.offset() or 0, todo.get(at)
-            if failure is not None and failure.code() != KafkaError._PARTITION_EOF:
-                if not failure.retriable():
-                    raise LabelloopError(f"{at[0]}-{at[1]} cannot be read: {failure.str()}")
-                continue
-            if end is None:  # what was fetched before the partition was given back
-                continue
-            limit = time.monotonic() + _STALL_S
-            position = offset if failure is not None else offset + 1
-            passed[at] = min(end, position)
-            if failure is None and offset < end and (message.key() or b"").startswith(prefix):
-                _, log_time = message.timestamp()
-                yield _Record(names[at[0]], at[1], offset, log_time, message.key(), message.value())
-            if position >= end:
-                del todo[at]
-                consumer.incremental_unassign([TopicPartition(*at)])
-        tell(sum(passed.values()), total)
-        if time.monotonic() > limit:
-            short = ", ".join(f"{topic}-{partition}" for topic, partition in sorted(todo))
-            raise LabelloopError(f"the facts did not come to their offsets in {short}: see `labelloop status`")
+    for topic, message in records(consumer, settings, {at: range(end) for at, end in ends.items()}, tell):
+        key = message.key()
+        if (key or b"").startswith(prefix):
+            _, log_time = message.timestamp()
+            yield _Record(topic, message.partition() or 0, message.offset() or 0, log_time, key, message.value())

@@ -34,6 +34,8 @@ _COMMANDS = {
     "report": "read",
     "wait": "read",
     "settle": "read",
+    "backup": "backup",
+    "restore": "backup",
     "simulate-review": "simulate",
     "demo": "demo",
     "schemas": "schemas",

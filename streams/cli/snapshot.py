@@ -18,10 +18,11 @@ from streams.errors import LabelloopError
 from streams.events import Actor, Event
 from streams.producers.facts import Fact
 from streams.producers.producer import Producer
+from streams.query.log import Tell
 from streams.settings import Settings
 from streams.sinks.tables import label_text
 from workers.dataset import Dataset, Value
-from workers.facts import Source, Tell, files_directory, load, positions
+from workers.facts import Source, files_directory, load, positions
 from workers.log import read_history
 from workers.snapshot import (
     Position,

@@ -93,7 +93,8 @@ def up(
                 "PROMETHEUS_MULTIPROC_DIR": str(metrics_directory),
                 "PYTHONUNBUFFERED": "1",  # a crash's last words are in the log
             }
-            say(f"starting {', '.join(worker.name for worker in workers)}")
+            if workers:
+                say(f"starting {', '.join(worker.name for worker in workers)}")
             for worker in workers:
                 supervisor.add_worker(Process(worker.name, worker.argv, {**shared, **worker.env}))
             exposition.serve(chosen["metrics"], metrics_directory, settings)

@@ -1,8 +1,11 @@
 """What a sink asks of its tables before it writes to them."""
 
+from clickhouse_driver.errors import Error
+
 from streams.errors import LabelloopError
+from streams.settings import ClickHouseAddress
 from streams.sinks.tables import TABLES
-from streams.sinks.writer import Writer
+from streams.sinks.writer import Writer, connect
 
 DEDUPLICATION_WINDOW = 1000
 """Ranges of a table that ClickHouse must remember at least, to know one it has seen."""
@@ -39,3 +42,20 @@ def check_tables(writer: Writer) -> None:
             f"tables {', '.join(small)} are not there or remember fewer than {DEDUPLICATION_WINDOW} inserts: "
             "apply the migrations (`labelloop up` does)"
         )
+
+
+def filled_tables(address: ClickHouseAddress) -> list[str]:
+    """Return the tables that hold rows, sorted; none where the database was never made.
+
+    Raises:
+        LabelloopError: the server does not answer.
+    """
+    try:
+        with connect(address, "") as client:
+            found = client.execute(
+                "SELECT name FROM system.tables WHERE database = %(database)s AND total_rows > 0",
+                {"database": address.database},
+            )
+    except (Error, OSError) as error:
+        raise LabelloopError(f"ClickHouse at {address.host}:{address.port} does not answer: {error}") from error
+    return sorted({str(name) for (name,) in found} & {*TABLES.values()})

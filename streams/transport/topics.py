@@ -1,7 +1,7 @@
 """Makes the catalogue's topics, and notes what they are in a topic of their own."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -12,6 +12,9 @@ from streams.catalogue import TOPICS
 from streams.errors import LabelloopError, NotNow
 from streams.settings import Settings
 
+UNFINISHED = 0
+"""Build number that is noted of a topic while a restore fills it."""
+
 _LIMIT_S = 30.0
 
 
@@ -19,17 +22,39 @@ def ensure(settings: Settings) -> None:
     """Create the topics that are missing and note build and partition count of each in the `catalogue` topic.
 
     Raises:
+        LabelloopError: a topic has another partition count than the settings say, the broker does not answer, or a
+            restore broke off.
+    """
+    make(settings, TOPICS)
+    known = builds(settings)
+    note(settings, {name: 1 for name in TOPICS if name not in known})
+
+
+def make(settings: Settings, names: Collection[str], config: Mapping[str, str] | None = None) -> None:
+    """Create the topics that are missing.
+
+    Args:
+        settings: Where the servers are.
+        names: Names in the catalogue.
+        config: The broker's settings that are to be other ones than the catalogue's.
+
+    Raises:
         LabelloopError: a topic has another partition count than the settings say, or the broker does not answer.
     """
     admin = AdminClient({"bootstrap.servers": settings.kafka})
-    wanted = {settings.topic(name): topic.partitions or settings.partitions for name, topic in TOPICS.items()}
-    found = _partition_counts(admin, settings)
+    wanted = {settings.topic(name): TOPICS[name].partitions or settings.partitions for name in names}
+    found = found_partitions(admin, settings)
     _check_counts(found, wanted)
-    missing = [name for name in TOPICS if settings.topic(name) not in found]
+    missing = [name for name in names if settings.topic(name) not in found]
     if missing:
         new = [
-            NewTopic(settings.topic(n), wanted[settings.topic(n)], settings.replication, config=TOPICS[n].config())
-            for n in missing
+            NewTopic(
+                settings.topic(name),
+                wanted[settings.topic(name)],
+                settings.replication,
+                config={**TOPICS[name].config(), **(config or {})},
+            )
+            for name in missing
         ]
         for name, future in admin.create_topics(new, operation_timeout=_LIMIT_S).items():
             try:
@@ -38,7 +63,6 @@ def ensure(settings: Settings) -> None:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was faster
                     raise LabelloopError(f"topic {name} cannot be created: {error.args[0].str()}") from error
         _wait_for_leaders(admin, settings, wanted)
-    _note(settings, wanted)
 
 
 def check(settings: Settings, names: Iterable[str]) -> None:
@@ -55,7 +79,7 @@ def check(settings: Settings, names: Iterable[str]) -> None:
     admin = AdminClient({"bootstrap.servers": settings.kafka})
     wanted = {settings.topic(name): TOPICS[name].partitions or settings.partitions for name in names}
     try:
-        found = _partition_counts(admin, settings)
+        found = found_partitions(admin, settings)
     except LabelloopError as error:
         raise NotNow(str(error)) from error
     _check_counts(found, wanted)
@@ -70,13 +94,29 @@ def builds(settings: Settings) -> dict[str, int]:
     """Return the build number of each topic, by its name in the catalogue.
 
     Raises:
+        LabelloopError: the broker does not answer, the topics were never made, or a restore broke off.
+    """
+    numbers = noted(settings)
+    if UNFINISHED in numbers.values():
+        raise LabelloopError("a restore broke off here, or still runs: `labelloop restore DIR` begins it again")
+    return numbers
+
+
+def noted(settings: Settings) -> dict[str, int]:
+    """Return the build number of each topic, `UNFINISHED` of those that a restore has not filled yet.
+
+    Raises:
         LabelloopError: the broker does not answer, or the topics were never made.
     """
     return {name: int(entry["build"]) for name, entry in _entries(settings).items()}
 
 
-def _partition_counts(admin: AdminClient, settings: Settings) -> dict[str, int]:
-    """Return the partition count of each topic with our prefix."""
+def found_partitions(admin: AdminClient, settings: Settings) -> dict[str, int]:
+    """Return the partition count of each topic that there is, by its full name.
+
+    Raises:
+        LabelloopError: the broker does not answer.
+    """
     try:
         metadata = admin.list_topics(timeout=_LIMIT_S)
     except KafkaException as error:
@@ -105,17 +145,23 @@ def _wait_for_leaders(admin: AdminClient, settings: Settings, wanted: dict[str, 
     raise LabelloopError(f"the topics have no leaders after {_LIMIT_S:.0f} s: look at the broker's log")
 
 
-def _note(settings: Settings, wanted: dict[str, int]) -> None:
-    """Write an entry for each topic that has none."""
-    known = _entries(settings)
-    missing = [name for name in TOPICS if name not in known]
-    if not missing:
+def note(settings: Settings, numbers: Mapping[str, int]) -> None:
+    """Write down build number and partition count of topics.
+
+    Args:
+        settings: Where the servers are.
+        numbers: Build number by name in the catalogue.
+
+    Raises:
+        LabelloopError: the broker does not take it.
+    """
+    if not numbers:
         return
     producer = Producer(
         {"bootstrap.servers": settings.kafka, "enable.idempotence": True, "partitioner": "murmur2_random"}
     )
-    for name in missing:
-        entry = {"topic": name, "build": 1, "partitions": wanted[settings.topic(name)]}
+    for name, build in numbers.items():
+        entry = {"topic": name, "build": build, "partitions": TOPICS[name].partitions or settings.partitions}
         producer.produce(settings.topic("catalogue"), codec.encode("catalogue", entry), name.encode())
     if producer.flush(_LIMIT_S):
         raise LabelloopError(f"Kafka at {settings.kafka} did not take the catalogue's entries in {_LIMIT_S:.0f} s")

@@ -1,0 +1,89 @@
+"""Reads ranges of the log: committed records, partition by partition in order."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from streams.clients import CLIENT_LOG, STEADFAST
+from streams.errors import LabelloopError
+from streams.settings import Settings
+
+Tell = Callable[[int, int], None]
+"""Told how many records of how many are passed."""
+
+_STALL_S = 90.0
+"""How long nothing may come: longer than a dead worker's open transaction holds back readers."""
+
+_BATCH, _WAIT_S = 2000, 0.02
+
+
+@contextmanager
+def reader(settings: Settings) -> Iterator[Consumer]:
+    """Give a consumer for `records`."""
+    consumer = Consumer(
+        {
+            **STEADFAST,
+            "bootstrap.servers": settings.kafka,
+            "group.id": "facts",  # asked for by the client; nothing is committed and no group is joined
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",  # to jump to the end would leave out what is read whole
+            "isolation.level": "read_committed",
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.wait.max.ms": 20,
+            "allow.auto.create.topics": False,
+        },
+        logger=CLIENT_LOG,
+    )
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def records(
+    consumer: Consumer,
+    settings: Settings,
+    ranges: Mapping[tuple[str, int], range],
+    tell: Tell = lambda passed, of: None,
+) -> Iterator[tuple[str, Message]]:
+    """Yield the committed records in ranges of offsets, each with its topic's name in the catalogue.
+
+    Args:
+        consumer: One that `reader` gave.
+        settings: Where Kafka is.
+        ranges: Offsets to read by topic (without the prefix) and partition, in steps of one.
+        tell: Told of the progress.
+
+    Raises:
+        LabelloopError: a partition cannot be read, or does not come to its end.
+    """
+    names = {settings.topic(topic): topic for topic, _ in ranges}
+    todo = {(settings.topic(topic), partition): wanted for (topic, partition), wanted in ranges.items() if wanted}
+    passed, total = dict.fromkeys(todo, 0), sum(map(len, todo.values()))
+    consumer.assign([TopicPartition(*at, wanted.start) for at, wanted in todo.items()])
+    limit = time.monotonic() + _STALL_S
+    while todo:
+        for message in consumer.consume(_BATCH, timeout=_WAIT_S):
+            failure, at = message.error(), (message.topic() or "", message.partition() or 0)
+            offset, wanted = message.offset() or 0, todo.get(at)
+            if failure is not None and failure.code() != KafkaError._PARTITION_EOF:
+                if not failure.retriable():
+                    raise LabelloopError(f"{at[0]}-{at[1]} cannot be read: {failure.str()}")
+                continue
+            if wanted is None:  # what was fetched before the partition was given back
+                continue
+            limit = time.monotonic() + _STALL_S
+            position = offset if failure is not None else offset + 1
+            passed[at] = min(wanted.stop, position) - wanted.start
+            if failure is None and offset < wanted.stop:
+                yield names[at[0]], message
+            if position >= wanted.stop:
+                del todo[at]
+                consumer.incremental_unassign([TopicPartition(*at)])
+        tell(sum(passed.values()), total)
+        if time.monotonic() > limit:
+            short = ", ".join(f"{topic}-{partition}" for topic, partition in sorted(todo))
+            raise LabelloopError(f"the facts did not come to their offsets in {short}: see `labelloop status`")
