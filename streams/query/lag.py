@@ -1,7 +1,7 @@
 """How far the consumers are behind the log."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from streams.catalogue import ITEM_FACTS, TOPICS
 from streams.clients import LEADERLESS, STEADFAST
 from streams.errors import LabelloopError
+from streams.query.log import reader, records
 from streams.settings import Settings
 from streams.sinks.tables import TABLES
 
@@ -109,7 +110,24 @@ class LagReader:
             return ends
         later = OffsetSpec.for_timestamp(log_time + 1)
         firsts = self._offsets(topics, later, committed)
-        return {key: min(end, firsts[key]) if firsts[key] >= 0 else end for key, end in ends.items()}
+        return self._behind_markers(
+            {key: min(end, firsts[key]) if firsts[key] >= 0 else end for key, end in ends.items()}, ends, log_time
+        )
+
+    def _behind_markers(
+        self, found: dict[tuple[str, int], int], ends: Mapping[tuple[str, int], int], log_time: int
+    ) -> dict[tuple[str, int], int]:
+        """Return the offsets behind the last record that the log got up to a time.
+
+        Kafka finds the first offset that is later, and that of a transaction's marker too. In a log that was restored
+        the markers are of the day of the restore, later than records behind them: so the records are looked at.
+        """
+        with reader(self._settings) as consumer:
+            rest = {key: range(offset, ends[key]) for key, offset in found.items()}
+            until = records(consumer, self._settings, rest, until=lambda message: message.timestamp()[1] > log_time)
+            for topic, message in until:
+                found[topic, message.partition() or 0] = (message.offset() or 0) + 1
+        return found
 
     def _offsets(
         self, topics: Iterable[str], spec: OffsetSpec, isolation: IsolationLevel

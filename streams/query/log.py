@@ -48,6 +48,7 @@ def records(
     settings: Settings,
     ranges: Mapping[tuple[str, int], range],
     tell: Tell = lambda passed, of: None,
+    until: Callable[[Message], bool] = lambda message: False,
 ) -> Iterator[tuple[str, Message]]:
     """Yield the committed records in ranges of offsets, each with its topic's name in the catalogue.
 
@@ -56,6 +57,7 @@ def records(
         settings: Where Kafka is.
         ranges: Offsets to read by topic (without the prefix) and partition, in steps of one.
         tell: Told of the progress.
+        until: Ends a partition at the first record that it is true of, which is not given.
 
     Raises:
         LabelloopError: a partition cannot be read, or does not come to its end.
@@ -79,7 +81,10 @@ def records(
             position = offset if failure is not None else offset + 1
             passed[at] = min(wanted.stop, position) - wanted.start
             if failure is None and offset < wanted.stop:
-                yield names[at[0]], message
+                if until(message):
+                    position = wanted.stop
+                else:
+                    yield names[at[0]], message
             if position >= wanted.stop:
                 del todo[at]
                 consumer.incremental_unassign([TopicPartition(*at)])
