@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from streams.catalogue import TOPICS
@@ -122,7 +123,7 @@ def from_text(text: str) -> Manifest:
         parts = tuple(_part(one) for one in content.pop("parts"))
         schemas = tuple(Schema(**one) for one in content.pop("schemas"))
         manifest = Manifest(**content, schemas=schemas, parts=parts)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"no manifest of a backup: {error!r}") from error
     if to_text(manifest) != text:
         raise ValueError(f"its content is not what SHA-256 {str(told)[:12]} was taken of")
@@ -130,7 +131,12 @@ def from_text(text: str) -> Manifest:
 
 
 def _part(content: dict[str, Any]) -> Part:
-    return Part(**{**content, "files": tuple(File(**file) for file in content["files"])})
+    files = tuple(File(**file) for file in content["files"])
+    for file in files:
+        path = PurePosixPath(file.path)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{file.path} lies outside the backup")
+    return Part(**{**content, "files": files})
 
 
 def _text(content: Mapping[str, Any]) -> str:

@@ -51,46 +51,53 @@ def take(settings: Settings, folder: Folder, clock: Clock, tell: Tell = lambda p
     Raises:
         LabelloopError: Kafka does not answer, the backup is one of another log, or the directory cannot be written.
     """
-    with folder.locked():
-        earlier = folder.points()
-        before, taken_at = earlier[-1] if earlier else None, _iso(clock.now_ms())
-        try:
-            topics.check(settings, KEPT)
-        except NotNow as error:
-            raise LabelloopError(str(error)) from error
-        builds = topics.builds(settings)
-        ends = _ends(settings)
-        try:
-            wanted = ranges(before, builds, ends)
-        except ValueError as error:
-            raise _another(folder, str(error)) from error
-        point = 1 if before is None else before.point + 1
-        known = {} if before is None else {(part.topic, part.partition): part for part in before.parts}
-        schemas = {} if before is None else {schema.id: schema for schema in before.schemas}
-        parts: list[Part] = []
-        passed, total = 0, sum(map(len, wanted.values()))
-        with reader(settings) as consumer:
-            for topic in KEPT:  # one after the other: a file is open for each partition
-                mine = {place: wanted[place] for place in sorted(wanted) if place[0] == topic}
-                came = records(consumer, settings, mine, _part_of(tell, passed, total))
-                with _Topic(folder, point, [known.get(at) or Part(*at, builds[topic], 0) for at in mine]) as found:
-                    for _, message in came:
-                        found.take(message.partition() or 0, _record(message))
-                    parts += found.parts(ends)
-                schemas |= {id_: Schema(id_, str(TOPICS[topic].schema), fingerprints(topic)[id_]) for id_ in found.ids}
-                passed += sum(map(len, mine.values()))
-        if before is not None and tuple(parts) == before.parts:
-            return None
-        manifest = Manifest(
-            point,
-            taken_at,
-            version("labelloop"),
-            settings.partitions,
-            tuple(schemas[id_] for id_ in sorted(schemas)),
-            tuple(parts),
-        )
-        folder.add(manifest)
-        return manifest
+    try:
+        with folder.locked():
+            return _take(settings, folder, clock, tell)
+    except OSError as error:
+        raise LabelloopError(f"{folder.path} cannot be written: {error.strerror}") from error
+
+
+def _take(settings: Settings, folder: Folder, clock: Clock, tell: Tell) -> Manifest | None:
+    earlier = folder.points()
+    before, taken_at = earlier[-1] if earlier else None, _iso(clock.now_ms())
+    try:
+        topics.check(settings, KEPT)
+    except NotNow as error:
+        raise LabelloopError(str(error)) from error
+    builds = topics.builds(settings)
+    ends = _ends(settings)
+    try:
+        wanted = ranges(before, builds, ends)
+    except ValueError as error:
+        raise _another(folder, str(error)) from error
+    point = 1 if before is None else before.point + 1
+    known = {} if before is None else {(part.topic, part.partition): part for part in before.parts}
+    schemas = {} if before is None else {schema.id: schema for schema in before.schemas}
+    parts: list[Part] = []
+    passed, total = 0, sum(map(len, wanted.values()))
+    with reader(settings) as consumer:
+        for topic in KEPT:  # one after the other: a file is open for each partition
+            mine = {place: wanted[place] for place in sorted(wanted) if place[0] == topic}
+            came = records(consumer, settings, mine, _part_of(tell, passed, total))
+            with _Topic(folder, point, [known.get(at) or Part(*at, builds[topic], 0) for at in mine]) as found:
+                for _, message in came:
+                    found.take(message.partition() or 0, _record(message))
+                parts += found.parts(ends)
+            schemas |= {id_: Schema(id_, str(TOPICS[topic].schema), fingerprints(topic)[id_]) for id_ in found.ids}
+            passed += sum(map(len, mine.values()))
+    if before is not None and tuple(parts) == before.parts:
+        return None
+    manifest = Manifest(
+        point,
+        taken_at,
+        version("labelloop"),
+        settings.partitions,
+        tuple(schemas[id_] for id_ in sorted(schemas)),
+        tuple(parts),
+    )
+    folder.add(manifest)
+    return manifest
 
 
 class _Topic:

@@ -33,7 +33,7 @@ def answer(settings: Settings, ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except KafkaException as error:
-        raise LabelloopError(f"Kafka at {settings.kafka} does not do it: {error.args[0].str()}: {AGAIN}") from error
+        raise LabelloopError(f"Kafka at {settings.kafka} refuses: {error.args[0].str()}: {AGAIN}") from error
 
 
 class Writer:
@@ -122,13 +122,9 @@ class Writer:
     def _mark(self, part: Part) -> None:
         """Leave the marker of a transaction that holds nothing: its one record is larger than the topic takes."""
         producer = self._transactional("restore-mark", **{"compression.type": "none"})
-        producer.begin_transaction()
+        answer(self._settings, producer.begin_transaction)
         size = int(TOPICS[part.topic].config()["max.message.bytes"])
-        producer.produce(
-            self._settings.topic(part.topic),
-            bytes(size),
-            partition=part.partition,
-        )
+        self._send(producer, part, bytes(size), None, 1, [], None)
         producer.flush(LIMIT_S)
         answer(self._settings, partial(producer.abort_transaction, LIMIT_S))
 
@@ -164,6 +160,8 @@ class Writer:
                 break
             except BufferError:  # the queue is full: wait until the broker has taken some
                 producer.poll(0.1)
+            except KafkaException as error:
+                raise LabelloopError(f"{part.topic}-{part.partition} takes no more: {error.args[0].str()}") from error
         producer.poll(0)
 
     def _arrived(self, part: Part, offset: int, timestamp: int, error: KafkaError | None, message: Message) -> None:
@@ -191,7 +189,7 @@ class Writer:
         limit = time.monotonic() + LIMIT_S
         at = TopicPartition(self._settings.topic(part.topic), part.partition)
         while True:
-            found = self._ends.get_watermark_offsets(at, timeout=LIMIT_S)
+            found = answer(self._settings, partial(self._ends.get_watermark_offsets, at, LIMIT_S))
             if found is not None and found[1] == end:
                 self._next = end
                 return

@@ -170,6 +170,13 @@ def test_a_manifest_is_read_as_it_was_written_and_no_flipped_bit_goes_unnoticed(
         from_text(text.replace(f'"format": {FORMAT}', '"format": 2'))
 
 
+def test_no_text_is_taken_for_a_manifest_that_is_none() -> None:
+    outside = to_text(manifest(Part("labels", 0, 1, 1, 0, "ef", (File("../x", 1, 1, "cd"),))))
+    for text in ("", "[]", "{}", "1", "[" * 100_000, to_text(manifest()).replace("}", "", 1), outside):
+        with pytest.raises(ValueError, match=r"."):
+            from_text(text)
+
+
 def test_a_flipped_bit_or_a_missing_file_is_named(tmp_path: Path) -> None:
     parts = [saved(tmp_path, topic, [record(b"x" * 50, n) for n in range(3)]) for topic in ("labels", "items")]
     folder, point = Folder(tmp_path), manifest(*parts)
