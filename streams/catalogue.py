@@ -65,6 +65,9 @@ TIERS = ("p0", "p1", "p2", "p3")
 ITEM_FACTS = ("items", "labels", "flags", "comments", "corrections", "predictions", "gold", "claims")
 """Fact topics keyed by item: the sources of the processor "items"."""
 
+ACTIONS = "dead-letters.actions"
+"""What people do about dead letters; the consumers read it too, for it gives them their records back."""
+
 _ALL = (
     Topic("items", "items", "project/item", "fact", "What is to be annotated"),
     Topic("labels", "labels", "project/item", "fact", "An annotator's label of an item, or its retraction"),
@@ -97,6 +100,7 @@ _ALL = (
     Topic("quality-state-changelog", None, "project", "system", "State of the processor \"quality\"", compact=True),
     Topic("items-state-changelog", None, "project/item", "system", "State of the processor \"items\"", compact=True),
     Topic("dead-letters", "dead_letters", "none", "system", "Records that could not be processed, with the reason", partitions=1),
+    Topic("dead-letters.actions", "dead_letter_actions", "none", "system", "What was done about dead letters; redriven ones carry the record"),
     Topic("catalogue", "catalogue", "topic", "system", "Build number and partition count of every topic", partitions=1, compact=True),
 )  # fmt: skip
 

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from streams import codec
-from streams.errors import Reason
+from streams.errors import Poison, Reason
 
 MAX_CARRIED_BYTES = 1024 * 1024
+MAX_DETAIL = 8000
+"""Characters of the explanation that are kept."""
+
+MAX_CARRIED_KEY = 4096
+"""Bytes of the key that are kept."""
+
 _HEAD_BYTES = 1024
-_KEY_BYTES = 4096
-_DETAIL_CHARACTERS = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class DeadLetter:
         value: The record's bytes.
         reason: Code of the failure.
         detail: What is wrong and the remedy; for a bug the traceback.
+        attempt: How often the record was given back to the consumer before.
     """
 
     consumer: str
@@ -41,11 +46,12 @@ class DeadLetter:
     value: bytes | None
     reason: Reason
     detail: str
+    attempt: int = 0
 
     @property
     def record_key(self) -> bytes:
         """The key of the record in the dead-letter topic."""
-        return (self.key or b"")[:_KEY_BYTES]
+        return (self.key or b"")[:MAX_CARRIED_KEY]
 
     def encode(self) -> bytes:
         """Return the record for the dead-letter topic."""
@@ -59,11 +65,49 @@ class DeadLetter:
                 "offset": self.offset,
                 "log_time": self.log_time,
                 "reason": self.reason,
-                "detail": self.detail[:_DETAIL_CHARACTERS],
+                "detail": self.detail[:MAX_DETAIL],
                 "key": None if self.key is None else self.record_key,
                 "value": value if len(value) <= MAX_CARRIED_BYTES else None,
                 "value_head": value[:_HEAD_BYTES],
                 "value_bytes": len(value),
                 "value_sha256": sha256(value).hexdigest(),
+                "attempt": self.attempt,
             },
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A record that is given back to the consumer that refused it, as it lies in the log.
+
+    Args:
+        consumer: Who refused it.
+        topic: Full name of the topic it lies in.
+        partition: Partition there.
+        offset: Offset there.
+        timestamp: The record's timestamp, ms since 1970 UTC.
+        key: The record's key.
+        value: The record's bytes.
+        attempt: How often it was given back, this time included.
+    """
+
+    consumer: str
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    attempt: int
+
+
+def given_back(raw: bytes | None, consumer: str) -> Original | None:
+    """Return the record that an action on a dead letter gives back to `consumer`, None where it gives back nothing."""
+    try:
+        name, action = codec.decode(raw)
+    except Poison:  # the sink tells of it
+        return None
+    if name != "dead_letter_actions" or action["action"] != "redrive" or action["consumer"] != consumer:
+        return None
+    coordinates = (action["topic"], action["partition"], action["offset"], action["log_time"])
+    return Original(consumer, *coordinates, action["key"], action["value"], action["attempt"])

@@ -16,5 +16,6 @@ BATCH_RECORDS = Histogram(
     buckets=(1, 10, 100, 1000, 10_000, 100_000),
 )
 LAG = Gauge("labelloop_lag_records", "Records not yet passed, by consumer group and topic", ["group", "topic"])
+OPEN_LETTERS = Gauge("labelloop_dead_letters_open", "Dead letters that nobody settled", ["consumer", "reason"])
 PROCESS_UP = Gauge("labelloop_process_up", "1 while the process runs, else 0", ["process"])
 RESTARTS = Counter("labelloop_restarts_total", "Times a process was started again after it had died", ["process"])

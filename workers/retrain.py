@@ -2,28 +2,35 @@
 
 An ordinary consumer group divides the projects: whoever holds a project's partition of `labels.corrected` owns it. What
 is done and what comes next is in the facts `snapshots` and `models`; nothing else is kept.
+
+All that it reads it reads from the beginning at every start. So of a record it cannot read it tells once, when the
+position passes it; and to redrive one is to ask whether it is read by now, as it was at the start if that was mended.
 """
 
 import logging
 import os
 import signal
 import time
+import traceback
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streams import codec
+from streams import codec, metrics
+from streams.catalogue import ACTIONS
 from streams.clients import CLIENT_LOG, STEADFAST
 from streams.clock import Clock
-from streams.errors import NotNow, Poison
+from streams.dead_letters import MAX_DETAIL, DeadLetter, given_back
+from streams.errors import NotNow, Poison, Reason
 from streams.keys import project_partition
 from streams.projects import Projects
 from streams.query.lag import LagReader
 from streams.settings import Settings
-from streams.transport.guards import leave
+from streams.transport.guards import STOP, TOO_MANY, BugLimit, TooManyBugs, leave
 from streams.transport.plain import Follower, Read
 from workers.child import NOT_NOW, Begun, Child, Ended, Publish
 from workers.history import History
@@ -33,11 +40,13 @@ from workers.triggers import DAY_MS, Corrections, cause, is_quiet
 
 _TURN_S = 0.1
 _COMMIT_S = 0.5
+_LIMIT_S = 30.0
 _ATTEMPTS = 3
 """How often a child may die in a stage that is no training until the project is left to a person."""
 
 CORRECTED, SKILL = "labels.corrected", "skill"
 _BROADCAST = ("projects", "snapshots", "models")
+CONSUMER = "retrain"
 
 log = logging.getLogger("labelloop.retrain")
 
@@ -53,7 +62,7 @@ class Retrain:
 
     def __init__(self, settings: Settings, slot: int, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
-        self._names = {settings.topic(name): name for name in (CORRECTED, SKILL, *_BROADCAST)}
+        self._names = {settings.topic(name): name for name in (CORRECTED, SKILL, *_BROADCAST, ACTIONS)}
         self._follower = Follower(settings.kafka, self._names)
         self._outbox = Outbox(settings, slot)
         self._corrected = settings.topic(CORRECTED)
@@ -73,6 +82,7 @@ class Retrain:
         self._owned: tuple[int, ...] = ()
         self._group: Any = None
         self._committed: dict[tuple[str, int], int] = {}
+        self._told: dict[int, int] = {}  # position up to which dead letters are told, by partition
         self._commit_at = 0.0
         self._ends: dict[tuple[str, int], int] = {}
         self._child: Child | None = None
@@ -80,18 +90,23 @@ class Retrain:
         self._limit = float("inf")
         self._deaths: Counter[str] = Counter()
         self._stopping = False
+        self._bugs = BugLimit()
         self._forget()
 
     def _forget(self) -> None:
         self._projects, self._history = Projects(), History()
         self._corrections: dict[str, Corrections] = {}
         self._drift: dict[str, int] = {}
+        self._refused: dict[tuple[int, int], DeadLetter] = {}  # by partition and offset in the corrected labels
+        self._asked: dict[tuple[int, int], int] = {}  # attempt by the same, of those given back
+        self._letters: list[DeadLetter] = []  # what is to be told
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT.
 
         Raises:
             KafkaException, NotNow: the broker refuses or is away for long: start again.
+            TooManyBugs: too many records cannot be read by a fault of ours.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
@@ -119,6 +134,8 @@ class Retrain:
         self._group = consumer.consumer_group_metadata()
         self._committed = {}
         self._forget()
+        told = consumer.committed([*partitions], timeout=_LIMIT_S)
+        self._told = {position.partition: max(0, position.offset) for position in told}
         # with what is in open transactions: they end before the next step is chosen
         with LagReader(self._settings) as reader:
             ends = reader.end_offsets(self._names.values())
@@ -145,21 +162,68 @@ class Retrain:
             self._projects.learn(read.value, read.log_time)
         elif name in ("snapshots", "models"):
             self._history.learn(read.value, read.log_time)
-        else:
-            self._follow(name, read)
+        elif name == ACTIONS:
+            self._ask_again(read)
+        elif name == CORRECTED:
+            self._take(read)
+        elif name == SKILL:
+            self._follow_skill(read)
 
-    def _follow(self, topic: str, read: Read) -> None:
+    def _take(self, read: Read) -> None:
+        """Follow the corrected labels; what cannot be read is a dead letter.
+
+        Raises:
+            TooManyBugs: that is so of too many, by a fault of ours.
+        """
+        try:
+            self._follow_corrected(read)
+        except Poison as poison:
+            reason: Reason = poison.reason
+            detail = poison.detail
+        except MemoryError:
+            raise
+        except Exception:
+            if self._bugs.bug():
+                raise TooManyBugs from None
+            reason, detail = "bug", traceback.format_exc()[-MAX_DETAIL:]
+        else:
+            self._bugs.passed(1)
+            return
+        if read.partition not in self._owned:
+            return  # whoever owns it tells
+        coordinates = (read.topic, read.partition, read.offset, read.log_time)
+        letter = DeadLetter(CONSUMER, *coordinates, read.key, read.value, reason, detail)
+        self._refused[read.partition, read.offset] = letter
+        if read.offset >= self._told[read.partition]:
+            self._letters.append(letter)
+
+    def _ask_again(self, read: Read) -> None:
+        original = given_back(read.value, CONSUMER)
+        if original is not None and original.topic == self._corrected:
+            self._asked[original.partition, original.offset] = original.attempt
+
+    def _still_refused(self) -> None:
+        """Tell of what was given back and cannot be read yet; the same letter again changes nothing."""
+        for at, attempt in self._asked.items():
+            if at in self._refused:
+                self._letters.append(replace(self._refused[at], attempt=attempt))
+        self._asked.clear()
+
+    def _follow_skill(self, read: Read) -> None:
         try:
             name, record = codec.decode(read.value)
         except Poison:
             return
-        project = record.get("project", "")
-        if project_partition(project, self._settings.partitions) not in self._owned:
-            return
-        if topic == CORRECTED and name == "labels_corrected":
-            self._corrections.setdefault(project, Corrections()).apply(record, time.monotonic())
-        elif topic == SKILL and name == "skill" and record["drift_at"] is not None:
-            self._drift[project] = max(self._drift.get(project, 0), record["drift_at"])
+        if name == "skill" and record["drift_at"] is not None and self._is_mine(record["project"]):
+            self._drift[record["project"]] = max(self._drift.get(record["project"], 0), record["drift_at"])
+
+    def _follow_corrected(self, read: Read) -> None:
+        name, record = codec.decode(read.value)
+        if name != "labels_corrected":
+            raise Poison("invalid", f"a {name} record lies in topic {CORRECTED}: publish it to the topic of its schema")
+        project, mine = record["project"], self._is_mine(record["project"])
+        corrections = self._corrections.setdefault(project, Corrections()) if mine else Corrections()
+        corrections.apply(record, time.monotonic())  # for another worker's project only to see whether it can be done
 
     def _attend(self) -> None:
         """Go on with the child, or find a project that is due for one."""
@@ -242,8 +306,11 @@ class Retrain:
 
     def _publish(self, messages: Sequence[Message]) -> None:
         positions = self._positions()
-        self._outbox.publish(messages, positions, self._group)
-        self._committed = positions
+        letters = [Message("dead-letters", letter.record_key, letter.encode()) for letter in self._letters]
+        self._outbox.publish([*letters, *messages], positions, self._group)
+        for letter in self._letters:
+            metrics.DEAD_LETTERS.labels(CONSUMER, letter.reason).inc()
+        self._committed, self._letters = positions, []
         now_ms = self._clock.now_ms()
         for message in messages:
             self._history.learn(message.value, now_ms)  # the log may show it a moment later
@@ -253,6 +320,9 @@ class Retrain:
 
     def _commit(self) -> None:
         """Commit how far the corrected labels are read: what they ask for follows from them, whatever is committed."""
+        self._still_refused()
+        if self._letters:
+            self._publish([])
         positions = self._positions()
         if positions == self._committed or time.monotonic() < self._commit_at:
             return
@@ -277,4 +347,6 @@ def main(settings: Settings, slot: int | None) -> None:
             Retrain(settings, number, SystemClock()).run()
         except (KafkaException, NotNow) as error:
             leave(f"the retraining worker cannot go on: {error}")
+        except TooManyBugs:
+            leave(TOO_MANY, STOP)
     os._exit(0)

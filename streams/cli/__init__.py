@@ -31,6 +31,7 @@ _COMMANDS = {
     "snapshot": "snapshot",
     "model": "model",
     "inbox": "inbox",
+    "dlq": "dlq",
     "report": "read",
     "wait": "read",
     "settle": "read",

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,8 @@ from streams.cli.options import data_option
 from streams.clock import SystemClock
 from streams.embedded import child, launch, state
 from streams.errors import LabelloopError
-from streams.query.lag import Lag, end_offsets, lag
+from streams.query.dlq import read_letters
+from streams.query.lag import Lag, lag
 from streams.settings import ClickHouseAddress, Settings, data_directory, read_stack
 
 
@@ -76,14 +78,15 @@ def status(data: Path | None, as_json: bool) -> None:
     if pid is None:
         raise LabelloopError(f"no stack runs in {home}: start one with `labelloop up --detach`")
     processes, addresses = state.read_statuses(home), read_stack(home)
-    lags, dead_letters, problem = _progress(home) if addresses else ([], None, "the stack is starting")
+    lags, letters, problem = _progress(home) if addresses else ([], Counter[str](), "the stack is starting")
     if as_json:
         report = {
             "home": str(home),
             "pid": pid,
             "processes": [asdict(process) for process in processes],
             "lag": [asdict(entry) for entry in lags],
-            "dead_letters": dead_letters,
+            "dead_letters": None if problem else letters.total(),
+            "open_letters": dict(letters),
             "problem": problem,
             "connections": {key: value for key, value in (addresses or {}).items() if key != "clickhouse"},
         }
@@ -94,7 +97,10 @@ def status(data: Path | None, as_json: bool) -> None:
         click.echo(f"\n{problem}")
     else:
         _show_lag(lags)
-        click.echo(f"\ndead letters: {dead_letters}")
+        told = ", ".join(f"{consumer} {count:,}" for consumer, count in letters.items())
+        click.echo(
+            f"\nopen dead letters: {letters.total():,}" + (f" ({told}): see `labelloop dlq list`" if told else "")
+        )
     if addresses:
         _show_connections(addresses)
 
@@ -131,13 +137,16 @@ def _up_detached(home: Path, items_workers: int) -> None:
     click.echo(f"Stop with: labelloop down --data {home}")
 
 
-def _progress(home: Path) -> tuple[list[Lag], int | None, str | None]:
-    """Return lag, dead letters, and why there are none."""
+def _progress(home: Path) -> tuple[list[Lag], Counter[str], str | None]:
+    """Return lag, open dead letters by consumer, and why there are none."""
     try:
         settings = Settings.load(home)
-        return lag(settings), sum(end_offsets(settings, ["dead-letters"]).values()), None
+        letters = Counter[str]()
+        for (consumer, _), count in read_letters(settings).open_by().items():
+            letters[consumer] += count
+        return lag(settings), letters, None
     except LabelloopError as error:
-        return [], None, str(error)
+        return [], Counter(), str(error)
 
 
 def _show_processes(processes: list[state.Status]) -> None:

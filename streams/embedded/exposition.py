@@ -1,5 +1,6 @@
 """The metrics page: the workers' values added up, and the supervisor's own."""
 
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from prometheus_client.registry import Collector
 from streams import metrics
 from streams.embedded.ports import LOCALHOST
 from streams.errors import LabelloopError
+from streams.query.dlq import LetterReader
 from streams.query.lag import LagReader
 from streams.settings import Settings
 
@@ -33,6 +35,29 @@ class _Lag(Collector):
         return metrics.LAG.collect()
 
 
+class _OpenLetters(Collector):
+    """Counts the open dead letters when somebody reads the page; each time only what came since is read."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._reader: LetterReader | None = None
+        self._reading = threading.Lock()
+
+    def describe(self) -> Iterable[Metric]:
+        return metrics.OPEN_LETTERS.describe()
+
+    def collect(self) -> Iterable[Metric]:
+        with self._reading:
+            metrics.OPEN_LETTERS.clear()
+            try:
+                self._reader = self._reader or LetterReader(self._settings)
+                for (consumer, reason), letters in self._reader.read().open_by().items():
+                    metrics.OPEN_LETTERS.labels(consumer, reason).set(letters)
+            except LabelloopError:
+                self._reader = None  # it may have lost its way
+            return [*metrics.OPEN_LETTERS.collect()]
+
+
 def serve(port: int, directory: Path, settings: Settings) -> None:
     """Serve the metrics page on a port of this machine, in a thread that ends with the process.
 
@@ -43,6 +68,6 @@ def serve(port: int, directory: Path, settings: Settings) -> None:
     """
     registry = CollectorRegistry()
     MultiProcessCollector(registry, str(directory))  # type: ignore[no-untyped-call]
-    for collector in (metrics.PROCESS_UP, metrics.RESTARTS, _Lag(settings)):
+    for collector in (metrics.PROCESS_UP, metrics.RESTARTS, _Lag(settings), _OpenLetters(settings)):
         registry.register(collector)
     start_http_server(port, LOCALHOST, registry)

@@ -83,7 +83,7 @@ class Fitter:
         Raises:
             NotNow: the broker does not answer.
         """
-        for topic, partition, _, value in self._follower.read(_WAIT_S):
+        for topic, partition, _, value, *_ in self._follower.read(_WAIT_S):
             try:
                 name, record = codec.decode(value)
             except Poison:

@@ -85,16 +85,22 @@ class Items:
                 changed[key] = state, record.timestamp
         return Effects(
             rows={key: cast(Row, state) for key, (state, _) in changed.items()},
-            # as of the item's own time, so that it does not matter what else is in the batch
-            records=[out for state, log_time in changed.values() for out in self.emit(state, log_time)],
+            # as of the item's own time, so that it does not matter what else is in the batch; what comes back after
+            # long is told as everything is that was told since: by the newest settings
+            records=[
+                out
+                for state, log_time in changed.values()
+                for out in self.emit(state, None if batch.redriven else log_time)
+            ],
             dead=dead,
         )
 
-    def emit(self, state: ItemState, log_time: int) -> Iterable[Outgoing]:
-        """Return the records for what changed of an item, scored by its project's settings as of `log_time`."""
-        view = self._projects.at(state["project"], log_time)
-        scorer, signals = self._skills.scorer(state["project"]), self._skills.signals(state["project"])
-        return [self._outgoing(snapshot, state["project"]) for snapshot in snapshots(state, view, scorer, signals)]
+    def emit(self, state: ItemState, log_time: int | None) -> Iterable[Outgoing]:
+        """Return the records for what changed of an item, scored by its project's settings as of `log_time`, or now."""
+        project = state["project"]
+        view = self._projects.latest(project) if log_time is None else self._projects.at(project, log_time)
+        scorer, signals = self._skills.scorer(project), self._skills.signals(project)
+        return [self._outgoing(snapshot, project) for snapshot in snapshots(state, view, scorer, signals)]
 
     def _rescore(self, batch: Batch, rows: Rows) -> Effects:
         """Return what new skill or settings make of the items that were there: a slice for each record that counts."""

@@ -4,7 +4,7 @@ import time
 
 import faust
 
-from streams.catalogue import ITEM_FACTS
+from streams.catalogue import ACTIONS, ITEM_FACTS
 from streams.processors.fits import Skills
 from streams.processors.items import CONSUMER, FitMissing, Items
 from streams.projects import Projects
@@ -25,7 +25,7 @@ def create(settings: Settings, slot: int) -> faust.App:
     items = Items(settings.prefix, settings.partitions, projects, skills)
 
     def handle(batch: Batch, rows: Rows) -> Effects:
-        if batch.topic == rescores:  # the time of its records is not the log's
+        if batch.topic == rescores or batch.redriven:  # what counts is not the time of the records
             broadcast.read_to_end()
         else:
             broadcast.read_until(max(record.timestamp for record in batch.records))
@@ -40,4 +40,4 @@ def create(settings: Settings, slot: int) -> faust.App:
                 time.sleep(0.01)
                 fits.catch_up()
 
-    return create_app(settings, CONSUMER, (*ITEM_FACTS, "rescores"), handle, slot=slot)
+    return create_app(settings, CONSUMER, (*ITEM_FACTS, "rescores", ACTIONS), handle, slot=slot)

@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 import faust
 
+from streams.catalogue import ACTIONS
 from streams.processors.quality import CONSUMER, Quality
 from streams.settings import Settings
 from streams.transport.app import create_app
@@ -21,7 +22,7 @@ def create(settings: Settings, slot: int) -> faust.App:
     """Return the app of one worker; `slot` names its place among the workers."""
     fitter = _Child(settings)
     quality = Quality(settings.prefix, settings.partitions)
-    return create_app(settings, CONSUMER, ("fits",), quality.handle, slot=slot, owns=fitter.own)
+    return create_app(settings, CONSUMER, ("fits", ACTIONS), quality.handle, slot=slot, owns=fitter.own)
 
 
 class _Child:

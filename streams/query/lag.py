@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicParti
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from streams.catalogue import ITEM_FACTS, TOPICS
+from streams.catalogue import ACTIONS, ITEM_FACTS, TOPICS
 from streams.clients import LEADERLESS, STEADFAST
 from streams.errors import LabelloopError
 from streams.query.log import reader, records
@@ -17,8 +17,8 @@ from streams.settings import Settings
 from streams.sinks.tables import TABLES
 
 SOURCES = {
-    "items": (*ITEM_FACTS, "rescores"),
-    "quality": ("fits",),
+    "items": (*ITEM_FACTS, "rescores", ACTIONS),
+    "quality": ("fits", ACTIONS),
     "retrain": ("labels.corrected",),
     "sink": tuple(TABLES),
 }

@@ -1,12 +1,13 @@
 """Records of one range become columns: pure, by column, with the log's own coordinates beside them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from streams import codec, events
 from streams.catalogue import TOPICS
-from streams.dead_letters import DeadLetter
+from streams.dead_letters import MAX_DETAIL, DeadLetter, given_back
 from streams.errors import Poison
 from streams.sinks.tables import columns, version
 
@@ -36,7 +37,7 @@ class Rows:
 
 
 def build(topic: str, full_name: str, partition: int, build_number: int, records: Sequence[Raw]) -> Rows:
-    """Return the rows of a range.
+    """Return the rows of a range; a record at which we fail by a bug is found by halving, and is a dead letter.
 
     Args:
         topic: Catalogue name of the topic.
@@ -45,6 +46,24 @@ def build(topic: str, full_name: str, partition: int, build_number: int, records
         build_number: The topic's build.
         records: The range's records.
     """
+    try:
+        return _build(topic, full_name, partition, build_number, records)
+    except MemoryError:
+        raise
+    except Exception:
+        if len(records) == 1:
+            bug = Poison("bug", traceback.format_exc()[-MAX_DETAIL:])
+            return replace(
+                _build(topic, full_name, partition, build_number, ()),
+                dead=[dead_letter(full_name, partition, records[0], bug)],
+            )
+    half = len(records) // 2
+    one, other = (build(topic, full_name, partition, build_number, part) for part in (records[:half], records[half:]))
+    columns_ = [a + b for a, b in zip(one.columns, other.columns, strict=True)]
+    return Rows(one.names, columns_, one.records + other.records, one.dead + other.dead)
+
+
+def _build(topic: str, full_name: str, partition: int, build_number: int, records: Sequence[Raw]) -> Rows:
     schema, kind = TOPICS[topic].schema, TOPICS[topic].kind
     decoded, good, dead = [], [], []
     for record in records:
@@ -76,7 +95,32 @@ def build(topic: str, full_name: str, partition: int, build_number: int, records
     )
 
 
-def dead_letter(full_name: str, partition: int, record: Raw, poison: Poison) -> DeadLetter:
+class Group(NamedTuple):
+    """Where records come from that are given back together: topic with and without prefix, partition, attempt."""
+
+    full_name: str
+    topic: str
+    partition: int
+    attempt: int
+
+
+def redriven(names: Mapping[str, str], actions: Sequence[Raw]) -> dict[Group, list[Raw]]:
+    """Return the records that actions on dead letters give back to the sink, as they lie in their own topics.
+
+    Args:
+        names: Catalogue name by full name of each topic that has a table.
+        actions: Records of the topic of the actions.
+    """
+    found: dict[Group, list[Raw]] = {}
+    for action in actions:
+        one = given_back(action.value, CONSUMER)
+        if one is not None and one.topic in names:
+            group = Group(one.topic, names[one.topic], one.partition, one.attempt)
+            found.setdefault(group, []).append(Raw(one.offset, one.timestamp, one.key, one.value))
+    return found
+
+
+def dead_letter(full_name: str, partition: int, record: Raw, poison: Poison, attempt: int = 0) -> DeadLetter:
     """Return the dead letter of a record the sink cannot store."""
     coordinates = (full_name, partition, record.offset, record.timestamp)
-    return DeadLetter(CONSUMER, *coordinates, record.key, record.value, poison.reason, poison.detail)
+    return DeadLetter(CONSUMER, *coordinates, record.key, record.value, poison.reason, poison.detail, attempt)

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 from streams.errors import NotNow
 from streams.settings import Settings
 from streams.sinks.runner import Sink
-from streams.transport.guards import leave
+from streams.transport.guards import STOP, TOO_MANY, TooManyBugs, leave
 from streams.transport.topics import builds
 
 
@@ -25,3 +25,5 @@ def main(settings: Settings) -> None:
         Sink(settings, builds(settings)).run()
     except (KafkaException, NotNow) as error:
         leave(f"the sink cannot go on: {error}")
+    except TooManyBugs:
+        leave(TOO_MANY, STOP)

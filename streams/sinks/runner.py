@@ -7,7 +7,8 @@ For all partitions that are due together it does, in this order:
 3. insert each range under its token `topic:partition:first-last`;
 4. commit the positions behind the ranges.
 
-A crash after any step is followed by the same ranges again (see `ledger`).
+A crash after any step is followed by the same ranges again (see `ledger`). What an action on a dead letter gives back
+is inserted with the range that holds the action, under coordinates of its own.
 """
 
 import logging
@@ -15,20 +16,23 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from types import FrameType
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams import metrics
+from streams.catalogue import ACTIONS
 from streams.clients import CLIENT_LOG, STEADFAST
 from streams.errors import LabelloopError, NotNow, Poison
 from streams.settings import Settings
 from streams.sinks import checks
 from streams.sinks.ledger import Ledger, Range
 from streams.sinks.letters import Letters
-from streams.sinks.rows import CONSUMER, Raw, Rows, build, dead_letter
+from streams.sinks.rows import CONSUMER, Raw, Rows, build, dead_letter, redriven
 from streams.sinks.tables import TABLES
 from streams.sinks.writer import Refused, Writer
+from streams.transport.guards import BugLimit, TooManyBugs
 
 MAX_RECORDS = 50_000
 MAX_BYTES = 16 * 1024 * 1024
@@ -111,12 +115,14 @@ class Sink:
             logger=CLIENT_LOG,
         )
         self._letters = Letters(settings)
+        self._limit = BugLimit()
 
     def run(self) -> None:
         """Read and write until SIGTERM or SIGINT.
 
         Raises:
             LabelloopError: the server's deduplication windows are too small, or offsets are missing.
+            TooManyBugs: too many records cannot be stored by a fault of ours.
             KafkaException: the group refused a commit or Kafka failed for good: start again.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -205,11 +211,18 @@ class Sink:
         if intents:
             self._commit(intents)
         rows = {partition: self._rows(partition, records) for partition, (_, records) in ranges.items() if records}
-        self._letters.send([letter for built in rows.values() for letter in built.dead])
+        for built in rows.values():
+            self._weigh(built)
+            self._letters.send(built.dead)
         for partition, built in rows.items():
             range_ = ranges[partition][0]
-            if built.records and range_ is not None:
-                self._insert(partition, built, f"{partition[0]}:{partition[1]}:{range_.first}-{range_.last}")
+            if range_ is None:
+                continue
+            token = f"{partition[0]}:{partition[1]}:{range_.first}-{range_.last}"
+            if built.records:
+                self._insert(partition, built, token)
+            if self._names[partition[0]] == ACTIONS:
+                self._give_back(built.records, token)
         positions = [
             TopicPartition(*partition, self._ledgers[partition].passed(range_))
             for partition, (range_, _) in ranges.items()
@@ -228,6 +241,31 @@ class Sink:
     def _rows(self, partition: Partition, records: Sequence[Raw]) -> Rows:
         topic = self._names[partition[0]]
         return build(topic, partition[0], partition[1], self._builds[topic], records)
+
+    def _weigh(self, rows: Rows) -> None:
+        """Stop before more records are given up by a fault of ours than dead letters may hide.
+
+        Raises:
+            TooManyBugs: there are too many.
+        """
+        bugs = {letter.offset for letter in rows.dead if letter.reason == "bug"}
+        if not bugs:
+            return
+        for offset in sorted([*bugs, *(record.offset for record in rows.records)]):
+            if offset not in bugs:
+                self._limit.passed(1)
+            elif self._limit.bug():
+                raise TooManyBugs
+
+    def _give_back(self, actions: Sequence[Raw], token: str) -> None:
+        """Insert the records that actions give back, each where it belongs."""
+        for group, records in redriven(self._names, actions).items():
+            full_name, topic, number, attempt = group
+            built = build(topic, full_name, number, self._builds[topic], records)
+            self._weigh(built)
+            self._letters.send([replace(letter, attempt=attempt) for letter in built.dead])
+            if built.records:
+                self._insert((full_name, number), built, f"{token}/{full_name}-{number}-{attempt}", attempt)
 
     def _commit(self, offsets: list[TopicPartition]) -> None:
         """Commit; while the broker is away, try again.
@@ -252,19 +290,26 @@ class Sink:
             self._stay(wait, generation)
             wait = min(wait * 2, _MAX_WAIT_S)
 
-    def _insert(self, partition: Partition, rows: Rows, token: str) -> None:
-        """Insert rows; where the server refuses them, find those it refuses by halving."""
+    def _insert(self, partition: Partition, rows: Rows, token: str, attempt: int = 0) -> None:
+        """Insert rows; where the server refuses them, find those it refuses by halving.
+
+        Raises:
+            TooManyBugs: it refuses too many: it is rather the table's fault.
+        """
         try:
             self._insert_patiently(partition, rows, token)
+            self._limit.passed(len(rows.records))
         except Refused as refusal:
             if len(rows.records) == 1:
+                if self._limit.bug():
+                    raise TooManyBugs from refusal
                 poison = Poison("refused", f"ClickHouse: {refusal}")
-                self._letters.send([dead_letter(partition[0], partition[1], rows.records[0], poison)])
+                self._letters.send([dead_letter(*partition, rows.records[0], poison, attempt)])
                 return
             half = len(rows.records) // 2
             for start, stop in ((0, half), (half, len(rows.records))):
                 part = Rows(rows.names, [column[start:stop] for column in rows.columns], rows.records[start:stop], [])
-                self._insert(partition, part, f"{token}/{rows.records[start].offset}")
+                self._insert(partition, part, f"{token}/{rows.records[start].offset}", attempt)
 
     def _insert_patiently(self, partition: Partition, rows: Rows, token: str) -> None:
         """Insert; while the server is away, try the same rows again and stay in the group."""

@@ -33,6 +33,7 @@ TABLES: Mapping[str, str] = {
     "skill": "skill",
     "agreement": "agreement",
     "dead-letters": "dead_letters",
+    "dead-letters.actions": "dead_letter_actions",
 }
 """Table by topic, both without prefix."""
 
@@ -50,6 +51,7 @@ IDENTITY: Mapping[str, tuple[str, ...]] = {
     "skill": ("project", "annotator", "actor_kind"),
     "agreement": ("project", "scope", "name"),
     "dead_letters": ("consumer", "topic", "partition", "offset"),
+    "dead_letter_actions": ("consumer", "topic", "partition", "offset", "attempt", "action"),
 }
 """What tells two rows of a table apart; of the fact tables it is `FACT_IDENTITY`."""
 

@@ -9,6 +9,7 @@ import faust
 from confluent_kafka import KafkaException
 from mode.supervisors import CrashingSupervisor
 
+from streams.catalogue import ACTIONS
 from streams.clients import MAX_MESSAGE_BYTES
 from streams.errors import LabelloopError, NotNow
 from streams.settings import Settings
@@ -16,10 +17,10 @@ from streams.transport import driver  # noqa: F401 - registers batch://
 from streams.transport.base import BatchApp
 from streams.transport.batch import Handler
 from streams.transport.consumer import Consumer
-from streams.transport.guards import STOP, leave
+from streams.transport.guards import STOP, TOO_MANY, TooManyBugs, leave
 from streams.transport.positions import Delivery
 from streams.transport.producer import Producer
-from streams.transport.runner import Runner, TooManyBugs
+from streams.transport.runner import Runner
 from streams.transport.table import BatchTable
 
 SESSION_TIMEOUT_S = 10.0
@@ -92,7 +93,7 @@ def create_app(
     app.needed_topics = (*sources, f"{name}-{table}-changelog", "dead-letters")
     source = app.topic(*map(settings.topic, sources), schema=_BatchSchema(), partitions=settings.partitions)
     state = cast(BatchTable, app.Table(table, partitions=settings.partitions, key_type=bytes))
-    runner = Runner(name, handler, state, settings.topic("dead-letters"))
+    runner = Runner(name, handler, state, settings.topic("dead-letters"), settings.topic(ACTIONS))
 
     async def handle(stream: Any) -> None:
         async for delivery in stream:
@@ -117,7 +118,7 @@ def _handle(runner: Runner, consumer: Consumer, producer: Producer, delivery: De
     except LabelloopError as error:
         consumer.give_up(str(error), STOP)
     except TooManyBugs:
-        consumer.give_up("too many records fail by a bug: the dead letters so far have their tracebacks", STOP)
+        consumer.give_up(TOO_MANY, STOP)
     except Exception:
         batch = delivery.batch
         log.exception("%s-%s, a batch from %s to %s", batch.topic, batch.partition, batch.first, batch.end)

@@ -43,6 +43,7 @@ class Batch:
         records: At least one record.
         first: Offset of the first record.
         end: Position after the last record; control records behind it are included.
+        redriven: Whether it is a dead letter's record, given back long after the log got it.
     """
 
     topic: str
@@ -50,6 +51,7 @@ class Batch:
     records: Sequence[Record]
     first: int
     end: int
+    redriven: bool = False
 
     def __len__(self) -> int:
         return len(self.records)

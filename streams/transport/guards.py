@@ -26,6 +26,14 @@ def leave(why: str, status: int = RESTART) -> NoReturn:
     os._exit(status)
 
 
+TOO_MANY = "too many records fail by a fault of ours: see `labelloop dlq list`, mend it, start again, then redrive them"
+"""What is said of a worker that stops rather than make dead letters of all that comes."""
+
+
+class TooManyBugs(Exception):
+    """More records fail by a fault of ours than dead letters may hide."""
+
+
 class BugLimit:
     """Tells when bugs make dead letters of too many records: then the worker stops rather than drain the topic.
 

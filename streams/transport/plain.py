@@ -20,12 +20,14 @@ _TURN_S = 1.0
 
 
 class Read(NamedTuple):
-    """A record: topic, partition, log time (ms) and value."""
+    """A record: topic, partition, log time (ms), value, key and offset."""
 
     topic: str
     partition: int
     log_time: int
     value: bytes | None
+    key: bytes | None
+    offset: int
 
 
 class Follower:
@@ -80,7 +82,7 @@ class Follower:
                 failure, at = message.error(), (message.topic() or "", message.partition() or 0)
                 if failure is None:
                     self._positions[at] = (message.offset() or 0) + 1
-                    yield Read(*at, message.timestamp()[1], message.value())
+                    yield Read(*at, message.timestamp()[1], message.value(), message.key(), message.offset() or 0)
                 elif failure.code() == KafkaError._PARTITION_EOF:
                     self._positions[at] = max(self._positions.get(at, 0), message.offset() or 0)
                 elif failure.code() == KafkaError._AUTO_OFFSET_RESET:
@@ -106,6 +108,10 @@ class Follower:
     def knows(self, topic: str, partition: int) -> bool:
         """Return whether a partition was read to what was its end."""
         return (topic, partition) in self._positions
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._consumer.close()
 
     def end(self, topic: str, partition: int) -> int:
         """Return the offset at which a partition ends now for a reader of committed records.

@@ -12,20 +12,15 @@ from typing import Protocol
 
 from streams import metrics
 from streams.clients import MAX_RECORD_BYTES
-from streams.dead_letters import DeadLetter
+from streams.dead_letters import MAX_DETAIL, DeadLetter, given_back
 from streams.errors import LabelloopError, NotNow
-from streams.transport.batch import Effects, Handler, Outgoing
-from streams.transport.guards import BugLimit
+from streams.transport.batch import Batch, Effects, Handler, Outgoing, Rows
+from streams.transport.guards import BugLimit, TooManyBugs
 from streams.transport.positions import Delivery
+from streams.transport.redriven import redrive
 from streams.transport.table import Encoded, Overlay, PartitionRows, Sink, encode_rows
 
-_DETAIL_CHARACTERS = 8000
-
 log = logging.getLogger("labelloop.transport")
-
-
-class TooManyBugs(Exception):
-    """More records fail by a bug than dead letters may hide."""
 
 
 class TableOfRows(Protocol):
@@ -57,10 +52,14 @@ class Runner:
         handler: Turns a batch into effects.
         table: The state table.
         dead_letters: Full name of the dead-letter topic.
+        actions: Full name of the topic of actions on dead letters, where the processor reads it.
     """
 
-    def __init__(self, name: str, handler: Handler, table: TableOfRows, dead_letters: str) -> None:
+    def __init__(
+        self, name: str, handler: Handler, table: TableOfRows, dead_letters: str, actions: str | None = None
+    ) -> None:
         self._name, self._handler, self._table, self._dead_letters = name, handler, table, dead_letters
+        self._actions = actions
         self._limit = BugLimit()
         self._batch_records = metrics.BATCH_RECORDS.labels(name)
 
@@ -77,7 +76,7 @@ class Runner:
         batch = delivery.batch
         rows = PartitionRows(self._table.overlay, batch.partition, copies=delivery.alone)
         try:
-            prepared = self._encode(self._handler(batch, rows))
+            prepared = self._encode(self._effects(batch, rows))
         except (NotNow, LabelloopError, MemoryError):
             raise
         except Exception:
@@ -86,6 +85,11 @@ class Runner:
             return self._encode(Effects(dead=[self._bug(delivery)]))
         self._limit.passed(len(batch))
         return prepared
+
+    def _effects(self, batch: Batch, rows: Rows) -> Effects:
+        if batch.topic == self._actions:
+            return redrive(self._name, batch, rows, self._handler)
+        return self._handler(batch, rows)
 
     def write(self, delivery: Delivery, prepared: Prepared, sink: Sink) -> None:
         """Put effects into the open transaction."""
@@ -119,6 +123,10 @@ class Runner:
         log.warning("%s-%s offset %s fails alone too", batch.topic, batch.partition, record.offset)
         if self._limit.bug():
             raise TooManyBugs
-        detail = traceback.format_exc()[-_DETAIL_CHARACTERS:]
-        coordinates = (batch.topic, batch.partition, record.offset, record.timestamp)
-        return DeadLetter(self._name, *coordinates, record.key, record.value, "bug", detail)
+        detail = traceback.format_exc()[-MAX_DETAIL:]
+        original = given_back(record.value, self._name) if batch.topic == self._actions else None
+        topic, attempt = batch.topic, 0
+        if original is not None:
+            topic, record, attempt = original.topic, original, original.attempt
+        coordinates = (topic, batch.partition, record.offset, record.timestamp)
+        return DeadLetter(self._name, *coordinates, record.key, record.value, "bug", detail, attempt)

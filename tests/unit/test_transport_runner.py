@@ -12,7 +12,8 @@ from streams.clients import MAX_RECORD_BYTES
 from streams.dead_letters import DeadLetter
 from streams.errors import LabelloopError, NotNow
 from streams.transport.batch import Batch, Effects, Handler, Outgoing, Rows
-from streams.transport.runner import Runner, TooManyBugs
+from streams.transport.guards import TooManyBugs
+from streams.transport.runner import Runner
 from streams.transport.table import Encoded, Overlay, Sink
 from tests.unit.transport_fakes import STORES, FakeProducer, delivery
 

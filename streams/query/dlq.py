@@ -1,0 +1,368 @@
+"""Dead letters read from the log, and what is done about them written there: each action once, whoever else tries.
+
+All actions are written in transactions under one name, and whoever begins to write takes that name from all others:
+what they had not finished never happened. Only then are the letters read: nobody acts on what another has settled.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from streams import codec
+from streams.catalogue import ACTIONS, TOPICS
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, STEADFAST
+from streams.clock import Clock
+from streams.dead_letters import MAX_CARRIED_KEY, Original
+from streams.errors import LabelloopError, NotNow, Poison
+from streams.projects import Projects
+from streams.query.lag import LagReader
+from streams.query.letters import Filter, Letter, Letters
+from streams.query.redriving import Way, way
+from streams.settings import Settings
+from streams.transport.plain import Follower, Read
+
+LETTERS = "dead-letters"
+
+_LIMIT_S = 30.0
+_READ_LIMIT_S = 90.0
+"""Longer than a dead worker's open transaction holds back readers."""
+
+_TOGETHER, _TOGETHER_BYTES = 500, 8 * 1024 * 1024
+"""Actions in one transaction; each may carry a whole record."""
+
+Skipped = list[tuple[str, str]]
+"""Names of letters that nothing was done about, each with the reason."""
+
+
+class LetterReader:
+    """Reads the letters again and again; what it is connected by is kept.
+
+    Args:
+        settings: Where Kafka is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ends = LagReader(settings)
+        self._actions = settings.topic(ACTIONS)
+        self._follower = Follower(settings.kafka, [settings.topic(LETTERS), self._actions])
+        partitions = [(self._actions, n) for n in range(settings.partitions)]
+        self._follower.assign([(settings.topic(LETTERS), 0), *partitions])
+        self._letters = Letters(settings.prefix)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ends.__exit__(*error)
+        self._follower.close()
+
+    def read(self) -> Letters:
+        """Return all letters there are by now.
+
+        Raises:
+            LabelloopError: Kafka does not answer, or the topics were never made.
+        """
+        limit = time.monotonic() + _READ_LIMIT_S
+        found = self._ends.settled_offsets([LETTERS, ACTIONS])
+        ends = {(self._settings.topic(topic), n): end for (topic, n), end in found.items()}
+        try:
+            while any(self._follower.position(*at) < end for at, end in ends.items()):
+                if time.monotonic() > limit:
+                    raise NotNow(f"their ends did not come in {_READ_LIMIT_S:g} s")
+                for read in self._follower.read(0.05):
+                    self._learn(read)
+        except NotNow as error:
+            raise LabelloopError(f"the dead letters cannot be read ({error}): see `labelloop status`") from error
+        return self._letters
+
+    def _learn(self, read: Read) -> None:
+        try:
+            name, record = codec.decode(read.value)
+        except Poison:  # the sink tells of it
+            return
+        if read.topic == self._actions and name == "dead_letter_actions":
+            self._letters.settle(record, read.log_time)
+        elif name == "dead_letters":
+            self._letters.learn(record, read.offset, read.log_time)
+
+
+def read_letters(settings: Settings) -> Letters:
+    """Return all letters there are by now, read once (`LetterReader.read`)."""
+    with LetterReader(settings) as reader:
+        return reader.read()
+
+
+def chosen(letters: Letters, names: Iterable[str], wanted: Filter) -> list[Letter]:
+    """Return the letters of these names, or all that a filter takes.
+
+    Raises:
+        LabelloopError: there is none of a name.
+    """
+    found = []
+    for name in names:
+        letter = letters.get(name)
+        if letter is None:
+            raise LabelloopError(f"there is no dead letter {name!r}: `labelloop dlq list --each --all` names them")
+        found.append(letter)
+    return found or [letter for letter in letters if wanted.takes(letter)]
+
+
+class Bodies:
+    """Fetches records by their place: whole letters, and the originals in their topics.
+
+    Args:
+        settings: Where Kafka is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._consumer = Consumer(
+            {
+                **STEADFAST,
+                "bootstrap.servers": settings.kafka,
+                "group.id": "letters",  # asked for by the client; nothing is committed and no group is joined
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "fetch.wait.max.ms": 20,
+                "allow.auto.create.topics": False,
+            },
+            logger=CLIENT_LOG,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def letters(self, letters: Iterable[Letter]) -> Iterator[tuple[Letter, dict[str, Any]]]:
+        """Yield letters with their whole records, in the order of the log; they are read in one go.
+
+        Raises:
+            LabelloopError: Kafka does not answer.
+        """
+        wanted = {letter.place: letter for letter in letters}
+        if not wanted:
+            return
+        first, last = min(wanted), max(wanted)
+        for offset, _, _, value in self._from(self._settings.topic(LETTERS), 0, first, last):
+            if offset in wanted:
+                yield wanted[offset], codec.decode(value)[1]
+
+    def original(self, letter: Letter, record: Mapping[str, Any]) -> Original | None:
+        """Return the record that a letter tells of; None: the letter does not carry it all, and its topic lost it."""
+        consumer, topic, partition, offset = letter.identity
+        key, value = record["key"], record["value"]
+        if value is None or len(key or b"") >= MAX_CARRIED_KEY:
+            there = [one for one in self._from(topic, partition, offset, offset) if one[0] == offset]
+            if not there:
+                return None
+            _, _, key, value = there[0]
+        return Original(consumer, topic, partition, offset, letter.log_time, key, value, letter.next_attempt)
+
+    def lies_there(self, letter: Letter, original: Original) -> bool:
+        """Return whether a record still lies in its topic, where it lay."""
+        _, topic, partition, offset = letter.identity
+        return any(
+            (found, value) == (offset, original.value)
+            for found, _, _, value in self._from(topic, partition, offset, offset)
+        )
+
+    def _from(
+        self, topic: str, partition: int, first: int, last: int
+    ) -> Iterator[tuple[int, int, bytes | None, bytes | None]]:
+        """Yield offset, log time, key and value of the records from `first` to `last`, of those that are there."""
+        limit = time.monotonic() + _LIMIT_S
+        at = TopicPartition(topic, partition, first)
+        try:
+            low, high = self._consumer.get_watermark_offsets(at, timeout=_LIMIT_S)
+            if not low <= first < high:
+                return
+            self._consumer.assign([at])
+            while time.monotonic() < limit:
+                for message in self._consumer.consume(500, timeout=0.05):
+                    failure, offset = message.error(), message.offset() or 0
+                    if failure is not None and failure.code() == KafkaError._PARTITION_EOF:
+                        return
+                    if failure is not None:
+                        if failure.retriable():
+                            continue
+                        raise KafkaException(failure)
+                    if offset > last:
+                        return
+                    limit = time.monotonic() + _LIMIT_S
+                    yield offset, message.timestamp()[1], message.key(), message.value()
+                    if offset == last:
+                        return
+        except KafkaException as error:
+            raise LabelloopError(f"{topic} cannot be read: {error.args[0].str()}") from error
+        raise LabelloopError(f"{topic}-{partition} does not come to offset {last}: see `labelloop status`")
+
+
+class Desk:
+    """Acts on letters. From its making on nobody else can.
+
+    Args:
+        settings: Where Kafka is.
+        by: Who acts, as a pseudonym.
+        clock: Wall time.
+
+    Raises:
+        LabelloopError: Kafka does not answer.
+    """
+
+    def __init__(self, settings: Settings, by: str, clock: Clock) -> None:
+        self._settings, self._by, self._clock = settings, by, clock
+        self._producer = Producer(
+            {
+                **STEADFAST,
+                "bootstrap.servers": settings.kafka,
+                "transactional.id": settings.topic("dlq"),
+                "transaction.timeout.ms": 30_000,
+                "compression.type": "lz4",
+                "message.max.bytes": MAX_MESSAGE_BYTES,
+            },
+            logger=CLIENT_LOG,
+        )
+        try:
+            self._producer.init_transactions(_LIMIT_S)
+        except KafkaException as error:
+            raise self._failure(error) from error
+        self._projects: Projects | None = None
+
+    def drop(self, names: Sequence[str], wanted: Filter, text: str) -> tuple[int, Skipped]:
+        """Leave letters as they are, for a reason.
+
+        Returns:
+            How many were dropped, and those that were not.
+
+        Raises:
+            LabelloopError: Kafka does not answer, or somebody else has begun to act.
+        """
+        open_, skipped = self._open(names, wanted)
+        for start in range(0, len(open_), _TOGETHER):
+            self._send([self._action(letter, "drop", text) for letter in open_[start : start + _TOGETHER]])
+        return len(open_), skipped
+
+    def redrive(self, names: Sequence[str], wanted: Filter, text: str | None) -> tuple[int, int, Skipped]:
+        """Give records back to whoever refused them, or publish them again (`redriving`).
+
+        Returns:
+            How many were given back, how many were published again, and those that were not.
+
+        Raises:
+            LabelloopError: Kafka does not answer, or somebody else has begun to act.
+        """
+        open_, skipped = self._open(names, wanted)
+        done, together, size = Counter[str](), list[_Outgoing](), 0
+        with Bodies(self._settings) as bodies, Bodies(self._settings) as originals:
+            for letter, record in bodies.letters(open_):
+                original = originals.original(letter, record)
+                way_ = self._way(letter, original, originals)
+                if way_.action is None or original is None:
+                    skipped.append((letter.identity.name(self._settings.prefix), way_.why))
+                    continue
+                if way_.action == "redrive":
+                    together.append(self._action(letter, "redrive", text, original))
+                else:
+                    copy = _Outgoing(letter.identity.topic, way_.partition, way_.key, original.value)
+                    together += [copy, self._action(letter, "republish", text)]
+                done[way_.action] += 1
+                size += len(original.value or b"")
+                if len(together) >= _TOGETHER or size >= _TOGETHER_BYTES:
+                    self._send(together)
+                    together, size = [], 0
+        self._send(together)
+        return done["redrive"], done["republish"], skipped
+
+    def _open(self, names: Sequence[str], wanted: Filter) -> tuple[list[Letter], Skipped]:
+        """Return what can be acted on, of what is meant."""
+        meant = chosen(read_letters(self._settings), names, wanted)
+        settled = [one for one in meant if one.state != "open"]
+        skipped = [(one.identity.name(self._settings.prefix), f"it is {one.state} already") for one in settled]
+        return [one for one in meant if one.state == "open"], skipped
+
+    def _way(self, letter: Letter, original: Original | None, originals: Bodies) -> Way:
+        if original is None:
+            return Way(None, "its topic does not hold the record any more: drop the letter")
+        topic = letter.identity.topic.removeprefix(f"{self._settings.prefix}.")
+        derived = letter.identity.consumer == "sink" and TOPICS[topic].kind != "fact"
+        if derived and not originals.lies_there(letter, original):
+            return Way(None, "its topic has a newer record instead of it: drop the letter")
+        if self._projects is None:
+            self._projects = _projects(self._settings)
+        now_ms = self._clock.now_ms()
+        return way(topic, letter.reason, original, self._projects, self._settings.partitions, now_ms)
+
+    def _action(self, letter: Letter, action: str, text: str | None, original: Original | None = None) -> "_Outgoing":
+        key = None if original is None else original.key
+        record = {
+            **letter.identity._asdict(),
+            "action": action,
+            "by": self._by,
+            "text": text,
+            "log_time": letter.log_time,
+            "attempt": letter.next_attempt,
+            "reason": letter.reason,
+            "key": key,
+            "value": None if original is None else original.value,
+        }
+        value = codec.encode("dead_letter_actions", record)
+        return _Outgoing(self._settings.topic(ACTIONS), letter.identity.partition, key, value)
+
+    def _send(self, records: Sequence["_Outgoing"]) -> None:
+        """Write all of the records or none.
+
+        Raises:
+            LabelloopError: they were not written.
+        """
+        if not records:
+            return
+        try:
+            self._producer.begin_transaction()
+            for topic, partition, key, value in records:
+                self._producer.produce(topic, value, key, partition)
+            self._producer.commit_transaction(_LIMIT_S)
+        except KafkaException as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: KafkaException) -> LabelloopError:
+        code = error.args[0].code()
+        if code in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
+            return LabelloopError("somebody else acts on the dead letters now: look at them again, then run it again")
+        return LabelloopError(f"Kafka at {self._settings.kafka} does not take it: {error.args[0].str()}; run it again")
+
+
+class _Outgoing(NamedTuple):
+    """A record to write: full name of the topic, partition, key, value."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+
+
+def _projects(settings: Settings) -> Projects:
+    """Return the settings of all projects, with their history."""
+    projects, name = Projects(), settings.topic("projects")
+    follower = Follower(settings.kafka, [name])
+    try:
+        end = follower.end(name, 0)
+        follower.assign([(name, 0)])
+        limit = time.monotonic() + _READ_LIMIT_S
+        while follower.position(name, 0) < end:
+            if time.monotonic() > limit:
+                raise NotNow("the end did not come")
+            for read in follower.read(0.05):
+                projects.learn(read.value, read.log_time)
+    except NotNow as error:
+        raise LabelloopError(f"{name} cannot be read ({error}): see `labelloop status`") from error
+    finally:
+        follower.close()
+    return projects

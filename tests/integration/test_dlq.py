@@ -1,0 +1,233 @@
+"""A record that breaks each consumer in turn: neighbours go on, and after the mending it is as if nothing had been."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from click.testing import CliRunner
+from confluent_kafka import Producer as Raw
+
+from streams import codec
+from streams.catalogue import ACTIONS, ITEM_FACTS
+from streams.cli.dlq import dlq
+from streams.clock import SystemClock
+from streams.dead_letters import Original
+from streams.embedded import child
+from streams.errors import LabelloopError
+from streams.keys import item_key, partition_of
+from streams.processors.items import Items
+from streams.producers import facts
+from streams.producers.producer import Producer
+from streams.projects import Projects
+from streams.query.dlq import Desk
+from streams.query.lag import lag
+from streams.query.letters import Filter
+from streams.query.settle import settle
+from streams.settings import Settings
+from streams.transport.batch import Batch, MemoryRows
+from streams.transport.guards import RESTART
+from streams.transport.plain import Follower, Read
+from tests.integration.sinking import prepare, query
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+
+WORKERS = ("items", "quality", "sink", "retrain")
+BUGS = {
+    ("items", "labels"): 2,
+    ("quality", "fits"): 1,
+    ("sink", "labels"): 4,
+    ("sink", "disagreement"): 1,
+    ("retrain", "labels.corrected"): 1,
+}
+PROJECT = "birds"
+_ROOT = Path(__file__).parents[2]
+
+
+class Workers:
+    """All workers.
+
+    Args:
+        settings: Where the servers are.
+        module: Module that runs one, and its first arguments; the worker's name follows.
+    """
+
+    def __init__(self, settings: Settings, module: tuple[str, ...]) -> None:
+        self._home, self._module = settings.home, module
+        self._environment = {**os.environ, **settings.environment(), "OMP_NUM_THREADS": "1"}
+        self.processes = {name: self._start(name) for name in WORKERS}
+
+    def _start(self, name: str) -> "subprocess.Popen[bytes]":
+        command = (sys.executable, "-m", *self._module, name)
+        return child.spawn(command, self._home / f"{name}.log", self._environment, _ROOT)
+
+    def revive(self) -> None:
+        """Start again whoever asked for that."""
+        for name, process in self.processes.items():
+            if process.poll() == RESTART:
+                self.processes[name] = self._start(name)
+
+
+@contextmanager
+def running(settings: Settings, *module: str) -> Iterator[Workers]:
+    """Run all workers until the end of the block."""
+    workers = Workers(settings, module)
+    try:
+        yield workers
+    finally:
+        for process in workers.processes.values():
+            process.terminate()
+        for process in workers.processes.values():
+            process.wait(60)
+
+
+def publish(settings: Settings) -> None:
+    with Producer(settings) as producer:
+        producer.project(PROJECT, "lea", classes=["wren", "robin"], members={"lea": "lead"})
+        producer.flush()
+        for n, item in enumerate(("i0", "i1", "break-sink", "break-retrain")):
+            for annotator in ("a", "b", "c", "break-quality"):
+                producer.label(PROJECT, item, annotator, ("wren", "robin")[n % 2])
+        producer.label(PROJECT, "i0", "break-items", "robin")
+        producer.label(PROJECT, "i1", "break-items", "wren")
+        producer.correction(PROJECT, "break-retrain", "lea", "confirmed", "robin")
+    raw = Raw({"bootstrap.servers": settings.kafka, "partitioner": "murmur2_random"})
+    early = facts.label(PROJECT, "i0", "d", "penguin", occurred_at=1, source="test")
+    raw.produce(settings.topic("labels"), codec.encode(*early), item_key(PROJECT, "i0"))
+    raw.produce(settings.topic("flags"), b"no Avro", item_key(PROJECT, "i0"))
+    assert raw.flush(30) == 0
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(dlq, arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.output
+
+
+def open_letters() -> dict[tuple[str, str, str], int]:
+    told = [json.loads(line) for line in run("list", "--json").splitlines()]
+    return {(one["consumer"], one["topic"].partition(".")[2], one["reason"]): one["open"] for one in told}
+
+
+def records(settings: Settings, *topics: str) -> list[Read]:
+    """Return all committed records of topics, by topic, partition and offset."""
+    follower = Follower(settings.kafka, map(settings.topic, topics))
+    ends = {
+        (settings.topic(topic), n): follower.end(settings.topic(topic), n)
+        for topic in topics
+        for n in range(1 if topic == "projects" else settings.partitions)
+    }
+    follower.assign(ends)
+    found: list[Read] = []
+    while any(follower.position(*at) < end for at, end in ends.items()):
+        found += follower.read(0.05)
+    follower.close()
+    return sorted(found, key=lambda one: (one.topic, one.partition, one.offset))
+
+
+def folded(settings: Settings) -> dict[bytes, Any]:
+    """Return what a mended program makes of the fact topics: facts by item."""
+    projects, rows = Projects(), MemoryRows()
+    for one in records(settings, "projects"):
+        projects.learn(one.value, one.log_time)
+    items = Items(settings.prefix, settings.partitions, projects)
+    for one in records(settings, *ITEM_FACTS):
+        coordinates = (one.topic, one.partition, one.offset, one.log_time)
+        record = Original("items", *coordinates, one.key, one.value, 0)
+        batch = Batch(one.topic, one.partition, [record], one.offset, one.offset + 1)
+        rows |= items.handle(batch, rows).rows
+    return {key: row["facts"] for key, row in rows.items()}
+
+
+def passed(settings: Settings) -> bool:
+    return not any(one.records for one in lag(settings))
+
+
+def test_a_record_that_breaks_each_consumer_is_taken_after_the_mending_as_if_nothing_had_been(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(settings)
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    publish(settings)
+    with running(settings, "tests.integration.broken") as workers:
+
+        def told_of_all() -> bool:
+            workers.revive()
+            return passed(settings) and not {(*one, "bug") for one in BUGS} - open_letters().keys()
+
+        eventually(told_of_all, "every consumer tells of its record", seconds=180)
+    first = open_letters()
+    assert first.pop(("items", "labels", "unknown_class")) == 1
+    assert {first.pop((consumer, "flags", "undecodable")) for consumer in ("items", "sink")} == {1}
+    bugs = sum(first.values())
+    assert first.pop(("quality", "fits", "bug")) >= 1  # one for each fit so far
+    assert first == {(*one, "bug"): n for one, n in BUGS.items() if one != ("quality", "fits")}
+    assert {one["item_id"] for one in map(decoded, records(settings, "review.state"))} == {
+        *("i0", "i1", "break-sink", "break-retrain")
+    }
+
+    name = f"items:labels:{partition_of(item_key(PROJECT, 'i0'), settings.partitions)}:"
+    bug = next(line for line in run("list", "--each", "--reason", "bug").splitlines() if line.startswith(name))
+    shown = run("show", bug.split()[0], "--raw", str(settings.home / "raw"))
+    assert "Traceback" in shown
+    assert '"choice": "robin"' in shown
+    assert codec.decode((settings.home / "raw").read_bytes())[1]["actor"]["id"] == "break-items"
+
+    with Producer(settings) as producer:
+        producer.project(PROJECT, "lea", classes=["wren", "robin", "penguin"])
+    half_way = Desk(settings, "ops", SystemClock())  # writes everything and is cut off before the end
+    half_way._producer.begin_transaction()
+    for one in range(settings.partitions):
+        half_way._producer.produce(settings.topic(ACTIONS), b"never", None, one)
+    half_way._producer.flush(30)
+    assert f"{bugs} given back, 0 published again, 0 left" in run("redrive", "--reason", "bug", "--by", "ops")
+    with pytest.raises(LabelloopError, match="somebody else"):
+        half_way.drop([], Filter(reason="undecodable"), "too late")
+    assert "0 given back" in run("redrive", "--reason", "bug", "--by", "ben")
+    assert "0 given back, 1 published again" in run("redrive", "--reason", "unknown_class", "--by", "ops")
+    assert "0 given back, 0 published again, 2 left" in run("redrive", "--reason", "undecodable", "--by", "ops")
+    assert "2 dropped" in run("drop", "--reason", "undecodable", "--by", "ops", "--text", "sent again")
+    assert open_letters() == {}
+
+    with running(settings, "streams.cli", "worker"):
+        settle(settings, PROJECT, 180)
+        eventually(lambda: passed(settings), "all is passed")
+    assert open_letters() == {}
+    state = {one.key: orjson.loads(one.value or b"") for one in records(settings, "items-state-changelog")}
+    assert {key: row["facts"] for key, row in state.items()} == folded(settings)
+    assert stored(settings, "labels", "event_id") == told(settings, "labels", "event_id", first=True)
+    assert stored(settings, "disagreement", "item_id") == told(settings, "disagreement", "item_id", first=False)
+    assert "break-quality" in {decoded(one)["annotator"] for one in records(settings, "skill")}
+    assert query(settings, "SELECT state, count() FROM dead_letters_now GROUP BY state ORDER BY state") == [
+        ("dropped", 2),
+        ("redriven", bugs),
+        ("republished", 1),
+    ]
+
+
+def decoded(read: Read) -> dict[str, Any]:
+    return codec.decode(read.value)[1]
+
+
+def stored(settings: Settings, table: str, identity: str) -> dict[str, tuple[int, int, int]]:
+    """Return partition, offset and log time of each row of a table."""
+    columns = f"{identity}, _partition, _offset, toUnixTimestamp64Milli(logged_at)"
+    return {name: (*at,) for name, *at in query(settings, f"SELECT {columns} FROM {table} FINAL")}
+
+
+def told(settings: Settings, topic: str, identity: str, *, first: bool) -> dict[str, tuple[int, int, int]]:
+    """Return the same of the first or last record of each identity in a topic."""
+    found: dict[str, tuple[int, int, int]] = {}
+    for one in records(settings, topic):
+        name = decoded(one)[identity]
+        if not first or name not in found:
+            found[name] = one.partition, one.offset, one.log_time
+    return found
