@@ -13,7 +13,7 @@ import signal
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import FrameType
 from typing import Any
@@ -184,6 +184,7 @@ class Retrain:
             raise
         except Exception:
             if self._bugs.bug():
+                self._send([], {(self._corrected, number): position for number, position in self._told.items()})
                 raise TooManyBugs from None
             reason, detail = "bug", traceback.format_exc()[-MAX_DETAIL:]
         else:
@@ -306,14 +307,19 @@ class Retrain:
 
     def _publish(self, messages: Sequence[Message]) -> None:
         positions = self._positions()
+        self._send(messages, positions)
+        self._committed = positions
+        now_ms = self._clock.now_ms()
+        for message in messages:
+            self._history.learn(message.value, now_ms)  # the log may show it a moment later
+
+    def _send(self, messages: Sequence[Message], positions: Mapping[tuple[str, int], int]) -> None:
+        """Publish messages and the dead letters there are, and commit positions."""
         letters = [Message("dead-letters", letter.record_key, letter.encode()) for letter in self._letters]
         self._outbox.publish([*letters, *messages], positions, self._group)
         for letter in self._letters:
             metrics.DEAD_LETTERS.labels(CONSUMER, letter.reason).inc()
-        self._committed, self._letters = positions, []
-        now_ms = self._clock.now_ms()
-        for message in messages:
-            self._history.learn(message.value, now_ms)  # the log may show it a moment later
+        self._letters = []
 
     def _positions(self) -> dict[tuple[str, int], int]:
         return {(self._corrected, number): self._follower.position(self._corrected, number) for number in self._owned}

@@ -32,6 +32,7 @@ _COMMANDS = {
     "model": "model",
     "inbox": "inbox",
     "dlq": "dlq",
+    "audit": "audit",
     "report": "read",
     "wait": "read",
     "settle": "read",

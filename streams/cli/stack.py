@@ -158,6 +158,9 @@ def _show_processes(processes: list[state.Status]) -> None:
         click.echo(
             f"{process.name:<14}{process.state:<10}{since:>8}{pid:>9}{process.restarts:>10}  {process.last_error[:100]}"
         )
+    for process in processes:
+        if process.state == "stopped":  # it waits for a person: the whole of its last words
+            click.echo(f"\n{process.name} has stopped for good: {process.last_error}")
 
 
 def _show_lag(lags: list[Lag]) -> None:

@@ -26,7 +26,10 @@ def leave(why: str, status: int = RESTART) -> NoReturn:
     os._exit(status)
 
 
-TOO_MANY = "too many records fail by a fault of ours: see `labelloop dlq list`, mend it, start again, then redrive them"
+TOO_MANY = (
+    "too many records fail by a fault of ours: see `labelloop dlq list` and the log above, mend it, start again, then "
+    "`labelloop dlq redrive`"
+)
 """What is said of a worker that stops rather than make dead letters of all that comes."""
 
 

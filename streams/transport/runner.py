@@ -120,7 +120,7 @@ class Runner:
     def _bug(self, delivery: Delivery) -> DeadLetter:
         """Return the dead letter of a record at which the handler failed for the second time."""
         batch, record = delivery.batch, delivery.batch.records[0]
-        log.warning("%s-%s offset %s fails alone too", batch.topic, batch.partition, record.offset)
+        log.warning("%s-%s offset %s fails alone too", batch.topic, batch.partition, record.offset, exc_info=True)
         if self._limit.bug():
             raise TooManyBugs
         detail = traceback.format_exc()[-MAX_DETAIL:]

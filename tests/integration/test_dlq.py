@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from confluent_kafka import Producer as Raw
 
 from streams import codec
-from streams.catalogue import ACTIONS, ITEM_FACTS
+from streams.catalogue import ITEM_FACTS
+from streams.cli.audit import audit
 from streams.cli.dlq import dlq
 from streams.clock import SystemClock
 from streams.dead_letters import Original
@@ -105,6 +106,20 @@ def publish(settings: Settings) -> None:
     assert raw.flush(30) == 0
 
 
+class CutOff:
+    """A producer that writes everything and is cut off before the end."""
+
+    def __init__(self, producer: Any) -> None:
+        self._producer = producer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def commit_transaction(self, timeout: float) -> None:
+        self._producer.flush(timeout)
+        raise InterruptedError
+
+
 def run(*arguments: str) -> str:
     result = CliRunner().invoke(dlq, arguments)
     assert result.exit_code == 0, (result.output, result.exception)
@@ -183,14 +198,14 @@ def test_a_record_that_breaks_each_consumer_is_taken_after_the_mending_as_if_not
 
     with Producer(settings) as producer:
         producer.project(PROJECT, "lea", classes=["wren", "robin", "penguin"])
-    half_way = Desk(settings, "ops", SystemClock())  # writes everything and is cut off before the end
-    half_way._producer.begin_transaction()
-    for one in range(settings.partitions):
-        half_way._producer.produce(settings.topic(ACTIONS), b"never", None, one)
-    half_way._producer.flush(30)
+    killed = Desk(settings, "ops", SystemClock())
+    killed._producer = CutOff(killed._producer)  # type: ignore[assignment]
+    with pytest.raises(InterruptedError):
+        killed.redrive([], Filter(), None)
+    other = Desk(settings, "ben", SystemClock())
     assert f"{bugs} given back, 0 published again, 0 left" in run("redrive", "--reason", "bug", "--by", "ops")
     with pytest.raises(LabelloopError, match="somebody else"):
-        half_way.drop([], Filter(reason="undecodable"), "too late")
+        other.drop([], Filter(reason="undecodable"), "too late")
     assert "0 given back" in run("redrive", "--reason", "bug", "--by", "ben")
     assert "0 given back, 1 published again" in run("redrive", "--reason", "unknown_class", "--by", "ops")
     assert "0 given back, 0 published again, 2 left" in run("redrive", "--reason", "undecodable", "--by", "ops")
@@ -211,6 +226,32 @@ def test_a_record_that_breaks_each_consumer_is_taken_after_the_mending_as_if_not
         ("redriven", bugs),
         ("republished", 1),
     ]
+    check_audit(settings)
+
+
+def check_audit(settings: Settings) -> None:
+    """Check that the audit finds nothing, and then what is put wrong."""
+    clean = CliRunner().invoke(audit)
+    assert clean.exit_code == 0, clean.output
+    assert "nothing found" in clean.output
+    with Producer(settings) as producer:
+        producer.label(PROJECT, "i0", "e", "wren", caused_by="nobody said this")
+    query(
+        settings,
+        "ALTER TABLE labels DELETE WHERE item_id = 'break-sink' AND actor_id = 'a' SETTINGS mutations_sync = 1",
+    )
+    query(
+        settings,
+        "INSERT INTO disagreement SELECT * REPLACE ('elsewhere' AS item_id, 777 AS _offset) FROM disagreement LIMIT 1",
+    )
+    wrong = CliRunner().invoke(audit, ["--json"])
+    found = json.loads(wrong.output)
+    assert wrong.exit_code == 1
+    assert {(one["kind"], one["number"]) for one in found["findings"]} == {
+        *(("lost_row", 1), ("foreign_row", 1), ("dangling_cause", 1))
+    }
+    other = json.loads(CliRunner().invoke(audit, ["--json", "--project", "other"]).output)
+    assert (other["findings"], {one["records"] for one in other["partitions"]}) == ([], {0})
 
 
 def decoded(read: Read) -> dict[str, Any]:
