@@ -22,6 +22,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 _SHOWN = 20
 """Letters that nothing was done about, told one by one."""
 
+_ADVICE = {
+    "redrive": "Once what refused it is mended",
+    "republish": "It would be taken if it came now",
+}
+
 _ids = click.argument("ids", nargs=-1, metavar="[ID]...")
 _by = click.option("--by", required=True, metavar="ACTOR", help="Who decides, as a pseudonym.")
 
@@ -91,6 +96,8 @@ def show(id: str, raw: Path | None, data: Path | None) -> None:
         if record is None:
             raise LabelloopError(f"the letter {id} is not in its topic any more")
         original = bodies.original(letter, record)
+        projects, now_ms = shell.read_projects(settings), SystemClock().now_ms()
+        way = shell.find_way(settings, letter, original, bodies, projects, now_ms)
     for name, text in _described(settings, letter).items():
         click.echo(f"{name:<11}{_printable(str(text))}")
     click.echo(f"\n{record['detail']}\n")
@@ -99,6 +106,9 @@ def show(id: str, raw: Path | None, data: Path | None) -> None:
         click.echo(record["value_head"].hex(" "))
     else:
         click.echo(_content(original))
+    if letter.state == "open":
+        redrive_it = f": labelloop dlq redrive {id} --by ACTOR"
+        click.echo(f"\n{_printable(way.why) if way.action is None else _ADVICE[way.action] + redrive_it}")
     if raw is not None:
         if original is None:
             raise LabelloopError(f"the bytes of {id} are not there any more")

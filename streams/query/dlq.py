@@ -289,16 +289,9 @@ class Desk:
         return [one for one in meant if one.state == "open"], skipped
 
     def _way(self, letter: Letter, original: Original | None, originals: Bodies) -> Way:
-        if original is None:
-            return Way(None, "its topic does not hold the record any more: drop the letter")
-        topic = letter.identity.topic.removeprefix(f"{self._settings.prefix}.")
-        derived = letter.identity.consumer == "sink" and TOPICS[topic].kind != "fact"
-        if derived and not originals.lies_there(letter, original):
-            return Way(None, "its topic has a newer record instead of it: drop the letter")
         if self._projects is None:
-            self._projects = _projects(self._settings)
-        now_ms = self._clock.now_ms()
-        return way(topic, letter.reason, original, self._projects, self._settings.partitions, now_ms)
+            self._projects = read_projects(self._settings)
+        return find_way(self._settings, letter, original, originals, self._projects, self._clock.now_ms())
 
     def _action(self, letter: Letter, action: str, text: str | None, original: Original | None = None) -> "_Outgoing":
         key = None if original is None else original.key
@@ -348,7 +341,20 @@ class _Outgoing(NamedTuple):
     value: bytes | None
 
 
-def _projects(settings: Settings) -> Projects:
+def find_way(
+    settings: Settings, letter: Letter, original: Original | None, originals: Bodies, projects: Projects, now_ms: int
+) -> Way:
+    """Return what can be done about a letter, looking where its record lies if that decides it."""
+    if original is None:
+        return Way(None, "its topic does not hold the record any more: drop the letter")
+    topic = letter.identity.topic.removeprefix(f"{settings.prefix}.")
+    derived = letter.identity.consumer == "sink" and TOPICS[topic].kind != "fact"
+    if derived and not originals.lies_there(letter, original):
+        return Way(None, "its topic has a newer record instead of it: drop the letter")
+    return way(topic, letter.reason, original, projects, settings.partitions, now_ms)
+
+
+def read_projects(settings: Settings) -> Projects:
     """Return the settings of all projects, with their history."""
     projects, name = Projects(), settings.topic("projects")
     follower = Follower(settings.kafka, [name])

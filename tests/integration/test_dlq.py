@@ -193,6 +193,7 @@ def test_a_record_that_breaks_each_consumer_is_taken_after_the_mending_as_if_not
     bug = next(line for line in run("list", "--each", "--reason", "bug").splitlines() if line.startswith(name))
     shown = run("show", bug.split()[0], "--raw", str(settings.home / "raw"))
     assert "Traceback" in shown
+    assert "Once what refused it is mended" in shown
     assert '"choice": "robin"' in shown
     assert codec.decode((settings.home / "raw").read_bytes())[1]["actor"]["id"] == "break-items"
 
