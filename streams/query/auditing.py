@@ -114,25 +114,24 @@ def _read(
 ) -> dict[str, TopicLog]:
     """Return the committed records of topics before given offsets."""
     logs = {name: TopicLog(name, topic.kind == "fact", topic.compact) for name, topic in topics.items()}
-    names = {settings.topic(name): name for name in topics}
-    todo = {(settings.topic(topic), partition): end for (topic, partition), end in ends.items()}
-    total, prefix = sum(todo.values()), None if project is None else make_key(project)
-    follower = Follower(settings.kafka, names)
-    follower.assign(todo)
-    read_before, limit = -1, time.monotonic() + _STALL_S
+    total, prefix = sum(ends.values()), None if project is None else make_key(project)
+    follower, before = Follower(settings.kafka, map(settings.topic, topics)), 0
     try:
-        while any(follower.position(*at) < end for at, end in todo.items()):
-            for read in follower.read(0.05):
-                name = names[read.topic]
-                if read.offset >= todo[read.topic, read.partition] or not _of_project(read.key, prefix):
-                    continue
-                _take(logs[name], read, (name, read.partition, read.offset) in refused)
-            done = sum(min(end, follower.position(*at)) for at, end in todo.items())
-            if done != read_before:
-                read_before, limit = done, time.monotonic() + _STALL_S
-            tell(done, total)
-            if time.monotonic() > limit:
-                raise NotNow(f"nothing came for {_STALL_S:g} s")
+        for name in topics:  # one after the other: a partition that waits for many others seems to stand still
+            todo = {(settings.topic(topic), number): end for (topic, number), end in ends.items() if topic == name}
+            follower.assign(todo)
+            done, limit = -1, time.monotonic() + _STALL_S
+            while any(follower.position(*at) < end for at, end in todo.items()):
+                for read in follower.read(0.05):
+                    if read.offset < todo[read.topic, read.partition] and _of_project(read.key, prefix):
+                        _take(logs[name], read, (name, read.partition, read.offset) in refused)
+                passed = sum(min(end, follower.position(*at)) for at, end in todo.items())
+                if passed != done:
+                    done, limit = passed, time.monotonic() + _STALL_S
+                tell(before + passed, total)
+                if time.monotonic() > limit:
+                    raise NotNow(f"nothing came of {name} for {_STALL_S:g} s")
+            before += sum(todo.values())
     except NotNow as error:
         raise LabelloopError(f"the log cannot be read ({error}): see `labelloop status`") from error
     finally:
