@@ -1,0 +1,69 @@
+"""Breaks a stack by a seed: `python -m tests.chaos --seed 1 --minutes 10`; exit status 1 where a rule does not hold."""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tests.chaos.plan import MUTANTS, draw
+from tests.chaos.run import Outcome, run
+from tests.chaos.world import ROOT
+
+_SHOWN = 40
+_console = Console(highlight=False, soft_wrap=True)
+
+
+def show(outcome: Outcome) -> None:
+    """Print what a run has shown."""
+    table = Table("figure", "value", show_header=False)
+    table.add_row("faults injected", ", ".join(f"{kind} {n}" for kind, n in sorted(outcome.faults.items())))
+    table.add_row("records in the log", ", ".join(f"{kind} {n:,}" for kind, n in sorted(outcome.events.items())))
+    ends = (f"{name} " + " ".join(f"{n}x{status}" for status, n in of.items()) for name, of in outcome.ends.items())
+    table.add_row("ended by themselves", ", ".join(ends) or "none")
+    table.add_row("longest standstill", ", ".join(f"{name} {seconds} s" for name, seconds in outcome.outages.items()))
+    table.add_row("items held by reviewers", f"{outcome.held:,}")
+    table.add_row("models trained", str(outcome.models))
+    table.add_row("stages", ", ".join(f"{name} {seconds} s" for name, seconds in outcome.seconds.items()))
+    table.add_row("violations", str(len(outcome.violations)))
+    _console.print(table)
+    for violation in outcome.violations[:_SHOWN]:
+        _console.print(f"[red]{violation.rule}[/]: {escape(violation.text)}")
+    if len(outcome.violations) > _SHOWN:
+        _console.print(f"and {len(outcome.violations) - _SHOWN} more")
+
+
+def main() -> int:
+    """Run, report, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long the nemesis works")
+    parser.add_argument("--mutant", choices=MUTANTS, help="put a deliberate fault into the product")
+    parser.add_argument("--home", type=Path, help="data directory; default: one that is removed after a clean run")
+    arguments = parser.parse_args()
+    home = arguments.home or Path(tempfile.mkdtemp(prefix="labelloop-chaos-"))
+    outcome = run(draw(arguments.seed, 60 * arguments.minutes, arguments.mutant), home, _console.print)
+    show(outcome)
+    results = ROOT / "bench" / "results"
+    results.mkdir(parents=True, exist_ok=True)
+    name = f"chaos-{arguments.seed}{f'-{arguments.mutant}' if arguments.mutant else ''}.json"
+    content = {"seed": arguments.seed, "minutes": arguments.minutes, "mutant": arguments.mutant, **asdict(outcome)}
+    (results / name).write_text(json.dumps(content, indent=1))
+    if outcome.violations:
+        mutant = f" --mutant {arguments.mutant}" if arguments.mutant else ""
+        again = f"python -m tests.chaos --seed {arguments.seed} --minutes {arguments.minutes:g}{mutant}"
+        _console.print(f"seed {arguments.seed} fails; the same again: {again}\nlogs, plan and journal are in {home}")
+        return 1
+    if arguments.home is None:
+        shutil.rmtree(home)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

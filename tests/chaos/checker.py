@@ -1,0 +1,274 @@
+"""Proves from the log what came of a run: every rule yields the records for which it does not hold. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
+from typing import Any
+
+import orjson
+
+from streams.catalogue import ITEM_FACTS, TIERS, TOPICS
+from streams.processors.answer import unsure_reviewers
+from streams.processors.item_state import ItemState
+from tests.chaos.evidence import Evidence, Violation, decoded
+from tests.chaos.offline import Offline, Owner, fold, possible_owners, settled, without_number
+
+_OURS = ("live", "import", "review")
+"""Sources of what the workload sends; all else is sent by the retraining worker."""
+
+_FITS = ("annotators", "skill", "agreement")
+_SETTLED = ("review.state", "disagreement", "judgements", "labels.corrected")
+_SHOWN = 5
+
+
+def check(evidence: Evidence) -> list[Violation]:
+    """Return all violations, none where the run is clean."""
+    offline = fold(evidence)
+    found = list(state_rows(evidence))
+    states = dict(found)
+    return [
+        *(Violation("processes", text) for text in evidence.failures),
+        *facts(evidence),
+        *passed(evidence),
+        *dead_letters(evidence, offline),
+        *unprocessed(evidence, offline, states),
+        *item_states(offline, states),
+        *claims(offline, states),
+        *holds(evidence),
+        *derived(evidence, offline, states),
+        *queue(evidence),
+        *reopened(evidence),
+        *models(evidence),
+        *tables(evidence),
+    ]
+
+
+def facts(evidence: Evidence) -> Iterator[Violation]:
+    """Yield acknowledged facts that are not in the log, facts nobody sent, and copies that differ."""
+    for topic in (name for name, one in TOPICS.items() if one.kind == "fact"):
+        contents = defaultdict[str, set[bytes | None]](set)
+        ours = set[str]()
+        for _, record in evidence.of(topic):
+            name, event = decoded(record.value)
+            if name == topic:
+                contents[event["event_id"]].add(record.value)
+                if event["source"] in _OURS:
+                    ours.add(event["event_id"])
+        for event_id in sorted(evidence.journal.acknowledged[topic] - contents.keys()):
+            yield Violation("facts", f"{topic} {event_id} was acknowledged and is not in the log")
+        for event_id in sorted(ours - evidence.journal.sent[topic]):
+            yield Violation("facts", f"{topic} {event_id} is in the log and nobody sent it")
+        for event_id, copies in contents.items():
+            if len(copies) > 1:
+                yield Violation("facts", f"{topic} {event_id} has copies of {len(copies)} contents")
+
+
+def passed(evidence: Evidence) -> Iterator[Violation]:
+    """Yield partitions that a group has not passed to their end, or passed further than that."""
+    for group, positions in evidence.committed.items():
+        for place, position in positions.items():
+            end = evidence.ends[place]
+            if position != end:
+                yield Violation("passed", f"{group} stands at {position} of {end} in {place[0]}-{place[1]}")
+
+
+def dead_letters(evidence: Evidence, offline: Offline) -> Iterator[Violation]:
+    """Yield dead letters of "items" that are missing, needless or there twice."""
+    found = Counter[tuple[str, int, int, str]]()
+    for _, record in evidence.of("dead-letters"):
+        letter = decoded(record.value)[1]
+        if letter.get("consumer") == "items":
+            topic = letter["topic"].split(".", 1)[1]
+            found[topic, letter["partition"], letter["offset"], letter["reason"]] += 1
+    for place in sorted(offline.dead - found.keys()):
+        yield Violation("dead letters", f"none for {place}")
+    for place, times in sorted(found.items()):
+        if place not in offline.dead:
+            yield Violation("dead letters", f"one for {place}, which is no poison")
+        elif times > 1:
+            yield Violation("dead letters", f"{times} for {place}")
+
+
+def state_rows(evidence: Evidence) -> Iterator[tuple[bytes, ItemState]]:
+    """Yield the rows of the processor "items", the newest of a key last."""
+    for _, record in evidence.of("items-state-changelog"):
+        yield record.key or b"", orjson.loads(record.value or b"null")
+
+
+def unprocessed(evidence: Evidence, offline: Offline, states: Mapping[bytes, ItemState]) -> Iterator[Violation]:
+    """Yield records that "items" has passed although they have neither an effect nor a dead letter."""
+    dead = {place[:3] for place in offline.dead}
+    for (topic, partition), position in evidence.committed.get("items", {}).items():
+        if topic not in ITEM_FACTS or topic == "claims":
+            continue
+        for record in evidence.log.get((topic, partition), ()):
+            if record.offset >= position or (topic, partition, record.offset) in dead:
+                continue
+            event_id = decoded(record.value)[1].get("event_id")
+            state = states.get(record.key or b"")
+            if state is None or event_id not in state["facts"].get(topic, {}):
+                at = f"{topic}-{partition} offset {record.offset} ({event_id})"
+                yield Violation("unprocessed", f"{at} was passed at {position} and is in no state")
+
+
+def item_states(offline: Offline, states: Mapping[bytes, ItemState]) -> Iterator[Violation]:
+    """Yield items whose state is not what the facts give."""
+    for key in sorted({*offline.states, *states}):
+        expected, found = offline.states.get(key), states.get(key)
+        if expected is None or found is None:
+            yield Violation("item state", f"{key!r} has {'a state and no fact' if found else 'facts and no state'}")
+            continue
+        for part in ("format", "project", "item_id", "bytes"):
+            if expected[part] != found[part]:
+                yield Violation("item state", f"{key!r}: {part} differs")
+        for topic in sorted({*expected["facts"], *found["facts"]}):
+            ours, theirs = expected["facts"].get(topic, {}), found["facts"].get(topic, {})
+            wrong = sorted(id_ for id_ in {*ours, *theirs} if ours.get(id_) != theirs.get(id_))
+            for event_id in wrong[:_SHOWN]:
+                what = "is missing" if event_id not in theirs else "is surplus" if event_id not in ours else "differs"
+                yield Violation("item state", f"{key!r}: {topic} {event_id} {what}")
+
+
+def claims(offline: Offline, states: Mapping[bytes, ItemState]) -> Iterator[Violation]:
+    """Yield items whose owner is not one that the order of the log allows."""
+    for key, state in states.items():
+        mine, verdicts = offline.claims.get(key, []), offline.verdicts.get(key, [])
+        unsure = [frozenset(unsure_reviewers(dict(verdicts[:n]))) for n in range(len(verdicts) + 1)]
+        found = state["claims"]
+        owner = Owner(found["owner"], found["until"], tuple(found["skipped_by"]))
+        possible = possible_owners(mine, unsure)
+        if owner not in possible:
+            yield Violation("claims", f"{key!r} is held as {owner}, not as one of {sorted(map(str, possible))}")
+
+
+def holds(evidence: Evidence) -> Iterator[Violation]:
+    """Yield items that two reviewers believed to hold at the same time."""
+    by_item = defaultdict[tuple[str, str], list[Any]](list)
+    for hold in evidence.journal.holds:
+        by_item[hold.project, hold.item].append(hold)
+    for item, mine in by_item.items():
+        for one, other in combinations(mine, 2):
+            if one.reviewer != other.reviewer and max(one.start, other.start) < min(one.end, other.end):
+                yield Violation("claims", f"{item} was held by two at once: {one} and {other}")
+
+
+def derived(evidence: Evidence, offline: Offline, states: Mapping[bytes, ItemState]) -> Iterator[Violation]:
+    """Yield keys of the compacted topics whose newest record is not what the facts give."""
+    decided = {
+        key: {**state, "claims": states[key]["claims"]} for key, state in offline.states.items() if key in states
+    }
+    expected = settled(offline, decided).records  # type: ignore[arg-type]
+    for topic in (*_SETTLED, *_FITS):
+        newest = _newest(evidence, topic)
+        for key in sorted({*expected[topic], *newest}):
+            found, right = newest.get(key), expected[topic].get(key)
+            if right is None and (topic in _FITS or _is_silent(topic, found)):
+                continue  # of a part that is no more, or of a model that is silent by now
+            content = without_number(found) if found is not None and topic in _FITS else found
+            if content != right:
+                yield Violation("derived", f"{topic} {key!r}: {_difference(right, content)}")
+
+
+def _newest(evidence: Evidence, topic: str) -> dict[bytes, bytes | None]:
+    return {record.key or b"": record.value for _, record in evidence.of(topic)}
+
+
+def _is_silent(topic: str, value: bytes | None) -> bool:
+    record = decoded(value)[1]
+    return topic == "judgements" and record.get("actor_kind") == "model" and record["value"] is None
+
+
+def _difference(right: Any, found: Any) -> str:
+    if right is None or found is None:
+        return "missing" if found is None else "surplus"
+    one, other = (decoded(value)[1] if isinstance(value, bytes) else value for value in (right, found))
+    names = [name for name in one if one[name] != other.get(name)]
+    return "; ".join(f"{name} is {other.get(name)!r}, not {one[name]!r}" for name in names[:3])[:400]
+
+
+def queue(evidence: Evidence) -> Iterator[Violation]:
+    """Yield tasks that are missing in their tier, there twice, or there although nothing opened them.
+
+    Each record of a tier follows from the history of `review.state`: a task goes to its tier when it opens and when
+    its revision changes, in the transaction that holds the same snapshot.
+    """
+    expected, found = Counter[tuple[str, int, bytes | None]](), Counter[tuple[str, int, bytes | None]]()
+    sent: dict[bytes | None, str] = {}
+    for partition, record in evidence.of("review.state"):
+        task = decoded(record.value)[1]
+        if task["status"] != "open":
+            sent[record.key] = ""
+        elif task["revision"] != sent.get(record.key, ""):
+            sent[record.key] = task["revision"]
+            expected[f"review.{task['tier']}", partition, record.value] += 1
+    for tier in TIERS:
+        for partition, record in evidence.of(f"review.{tier}"):
+            found[f"review.{tier}", partition, record.value] += 1
+    for kind, difference in (("is missing", expected - found), ("is resurrected or doubled", found - expected)):
+        for (topic, partition, value), times in difference.items():
+            task = decoded(value)[1]
+            name = f"{task['project']}/{task['item_id']} revision {task['revision']}"
+            yield Violation("queue", f"{name} {kind} in {topic}-{partition}, {times} times")
+
+
+def reopened(evidence: Evidence) -> Iterator[Violation]:
+    """Yield tasks that opened again after a verdict although no fact came after it."""
+    times = defaultdict[bytes | None, list[int]](list)
+    for topic in ITEM_FACTS:
+        for _, record in evidence.of(topic):
+            times[record.key].append(record.timestamp)
+    settings = defaultdict[str, list[int]](list)
+    for _, record in evidence.of("projects"):
+        settings[decoded(record.value)[1].get("project", "")].append(record.timestamp)
+    before: dict[bytes | None, Mapping[str, Any]] = {}
+    for _, record in evidence.of("review.state"):
+        task, last = decoded(record.value)[1], before.get(record.key)
+        before[record.key] = task
+        if task["status"] != "open" or last is None or last["status"] != "closed" or last["verdict"] is None:
+            continue
+        came = (*times[record.key], *settings[task["project"]])
+        if not any(at > last["verdict"]["at"] for at in came):
+            yield Violation("queue", f"{task['project']}/{task['item_id']} was opened again by no fact")
+
+
+def models(evidence: Evidence) -> Iterator[Violation]:
+    """Yield snapshots of which several models were made, doubled steps, predictions and receipts."""
+    trained, champion = defaultdict[str, list[str]](list), dict[str, str]()
+    for topic in ("snapshots", "models", "predictions", "feedback", "flips"):
+        ids = Counter(decoded(record.value)[1].get("event_id") for _, record in evidence.of(topic))
+        for event_id, times in ids.items():
+            if times > 1:
+                yield Violation("models", f"{topic} {event_id} is there {times} times")
+    for _, record in evidence.of("models"):
+        event = decoded(record.value)[1]
+        if event["stage"] == "trained":
+            trained[event["snapshot"]].append(event["model_version"])
+        elif event["stage"] == "promoted":
+            champion[event["project"]] = event["model_version"]
+    for snapshot, versions in trained.items():
+        if len(versions) > 1:
+            yield Violation("models", f"snapshot {snapshot} has the models {versions}")
+    newest = dict[tuple[str, str], str]()
+    for _, record in evidence.of("predictions"):
+        event = decoded(record.value)[1]
+        newest[event["project"], event["item_id"]] = event["model_version"]
+    for (project, item), version in sorted(newest.items()):
+        if version != champion.get(project):
+            yield Violation("models", f"{project}/{item} is predicted by {version}, not by {champion.get(project)}")
+
+
+def tables(evidence: Evidence) -> Iterator[Violation]:
+    """Yield rows of ClickHouse that a recount of the log does not give, that it lacks, or that lie there twice."""
+    for name, table in sorted(evidence.tables.items()):
+        found, expected = Counter(map(_cells, table.found)), Counter(map(_cells, table.expected))
+        for what, difference in (("lacks", expected - found), ("has", found - expected)):
+            for row in [*difference.elements()][:_SHOWN]:
+                yield Violation("tables", f"{name} {what} {row[:300]}")
+    for name, doubled in sorted(evidence.twice.items()):
+        for place in doubled[:_SHOWN]:
+            yield Violation("tables", f"{name} was given {place} more than once")
+
+
+def _cells(row: Iterable[object]) -> str:
+    """Return a row as one text; sums of floats depend on the order in which a server adds them."""
+    return str([float(f"{cell:.9g}") if isinstance(cell, float | int) else cell for cell in row])
