@@ -3,7 +3,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-quality bench-loop chaos clean lock
+.PHONY: help demo up test check bench bench-quality bench-loop chaos chaos-mutants clean lock
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -39,8 +39,15 @@ bench-quality: .venv/ready  ## Truth and review order beside the best libraries;
 bench-loop: .venv/ready  ## Reviews and retraining beside the cleanlab loop (hours; resumes); writes bench/results/loop.json
 	$(PY) -m bench.loop
 
-chaos: .venv/ready  ## The slow crash tests
-	$(BIN)/pytest -m slow
+chaos: .venv/ready  ## The slow crash tests, then a stack that is broken by a seed (or that alone: SEED=3 MINUTES=10)
+	$(if $(SEED)$(MINUTES),,$(BIN)/pytest -m slow)
+	$(PY) -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10)
+
+chaos-mutants: .venv/ready  ## Put deliberate faults into the product: the checker must find each (MINUTES=1)
+	@for mutant in offsets fence token claims; do \
+		$(PY) -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),1) --mutant $$mutant; \
+		test $$? -eq 1 || { echo "the checker does not find the mutant $$mutant"; exit 1; }; \
+	done
 
 clean:  ## Remove the environment, the local stack's data and caches
 	rm -rf .venv .labelloop .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/results \

@@ -1,7 +1,11 @@
-"""Breaks a stack by a seed: `python -m tests.chaos --seed 1 --minutes 10`; exit status 1 where a rule does not hold."""
+"""Breaks a stack by a seed: `python -m tests.chaos --seed 1 --minutes 10`.
+
+Exit status 1: a rule does not hold; 2: the run itself failed.
+"""
 
 import argparse
 import json
+import logging
 import shutil
 import sys
 import tempfile
@@ -47,8 +51,14 @@ def main() -> int:
     parser.add_argument("--mutant", choices=MUTANTS, help="put a deliberate fault into the product")
     parser.add_argument("--home", type=Path, help="data directory; default: one that is removed after a clean run")
     arguments = parser.parse_args()
+    logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)  # a server that is frozen is asked all the same
     home = arguments.home or Path(tempfile.mkdtemp(prefix="labelloop-chaos-"))
-    outcome = run(draw(arguments.seed, 60 * arguments.minutes, arguments.mutant), home, _console.print)
+    try:
+        outcome = run(draw(arguments.seed, 60 * arguments.minutes, arguments.mutant), home, _console.print)
+    except Exception:
+        _console.print_exception()
+        _console.print(f"the run itself failed; logs, plan and journal are in {home}")
+        return 2
     show(outcome)
     results = ROOT / "bench" / "results"
     results.mkdir(parents=True, exist_ok=True)

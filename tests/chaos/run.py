@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from streams.catalogue import TOPICS
 from streams.errors import LabelloopError
-from streams.query.lag import end_offsets
 from streams.query.settle import settle
+from streams.query.wait import wait
 from streams.settings import Settings
 from tests.chaos import checker, journal, plan, reading
 from tests.chaos.evidence import Evidence, Violation
@@ -29,9 +29,7 @@ _BEAT_S = 0.02
 _WORKLOAD_LIMIT_S = 150.0
 """Longest the actors may need after the last fault: a client waits up to two minutes for a delivery."""
 _REST_LIMIT_S = 300.0
-_QUIET_S = 4.0
-"""With nothing new for so long, no training is about to begin: the policy waits for one quiet second."""
-_FACTS = [name for name, topic in TOPICS.items() if topic.kind == "fact"]
+_RETRAIN = "retrain-0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ def run(schedule: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
         workload.prepare(plan.settings_of_projects())
         stages.begin("work")
         nemesis = Nemesis(world, schedule.faults)
-        workload.start(schedule.operations)
+        workload.start(schedule.operations, schedule.seconds)
         while nemesis.tick():
             world.tick()
             time.sleep(_BEAT_S)
@@ -120,7 +118,7 @@ def run(schedule: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
                 faulthandler.dump_traceback(file)
         workload.stop()
         stages.begin("rest")
-        resting = pool.submit(come_to_rest, world.settings())
+        resting = pool.submit(come_to_rest, world)
         trouble = _ticking(world, resting.done, resting.result)
         failures += [*([trouble] if trouble else []), *world.given_up, *workload.bugs]
         watch.close()
@@ -149,23 +147,35 @@ def _ticking(world: World, done: Callable[[], bool], result: Callable[[], T]) ->
     return result()
 
 
-def come_to_rest(settings: Settings) -> str:
-    """Wait until nothing is on its way and every project is settled; return what is in the way, empty for nothing."""
-    limit = time.monotonic() + _REST_LIMIT_S
+def come_to_rest(world: World) -> str:
+    """Wait until nothing is on its way and every project is settled; return what is in the way, empty for nothing.
+
+    The retraining worker is asked to stop between two trainings: it would begin the next one when its policy says so.
+    """
+    settings, limit = world.settings(), time.monotonic() + _REST_LIMIT_S
     try:
-        while time.monotonic() < limit:
-            before = end_offsets(settings, _FACTS)  # what comes while it settles is not in the refit
-            for project in (plan.CROWD, plan.PHOTOS):
-                settle(settings, project, max(1.0, limit - time.monotonic()))
-            time.sleep(_QUIET_S)
-            with HistoryReader(settings) as reader:
-                history = reader.read()
-            idle = all(history.loop(project).next_step() is None for project in history.projects())
-            if idle and end_offsets(settings, _FACTS) == before:
-                return ""
+        wait(settings, _REST_LIMIT_S)
+        while True:
+            world.park(_RETRAIN)
+            if _is_idle(settings):
+                break
+            world.unpark(_RETRAIN)
+            while not _is_idle(settings):
+                if time.monotonic() > limit:
+                    return f"a training does not end within {_REST_LIMIT_S:.0f} s"
+                time.sleep(_BEAT_S)
+        for project in (plan.CROWD, plan.PHOTOS):
+            settle(settings, project, max(1.0, limit - time.monotonic()))
     except LabelloopError as error:
         return f"it does not come to rest: {error}"
-    return f"it does not come to rest within {_REST_LIMIT_S:.0f} s: the retraining worker goes on"
+    return ""
+
+
+def _is_idle(settings: Settings) -> bool:
+    """Return whether every project's last training has come to its end."""
+    with HistoryReader(settings) as reader:
+        history = reader.read()
+    return all(history.loop(project).next_step() is None for project in history.projects())
 
 
 def _outcome(

@@ -101,14 +101,16 @@ class Workload:
         """Publish what must be there before anything else."""
         self._publish(calls)
 
-    def start(self, operations: Iterable[Operation]) -> None:
-        """Let every actor begin."""
+    def start(self, operations: Iterable[Operation], seconds: float) -> None:
+        """Let every actor begin; reviewers who are late give up after so many seconds, all others do all."""
         began = time.monotonic()
         by_actor: dict[str, list[Operation]] = {}
         for operation in operations:
             by_actor.setdefault(operation.actor, []).append(operation)
         for actor, mine in by_actor.items():
-            thread = threading.Thread(target=self._run, args=[actor, mine, began], name=actor, daemon=True)
+            thread = threading.Thread(
+                target=self._run, args=[actor, mine, began, began + seconds], name=actor, daemon=True
+            )
             thread.start()
             self._threads.append(thread)
 
@@ -124,7 +126,7 @@ class Workload:
         """Let no actor begin anything more."""
         self._stop.set()
 
-    def _run(self, actor: str, operations: Iterable[Operation], began: float) -> None:
+    def _run(self, actor: str, operations: Iterable[Operation], began: float, end: float) -> None:
         queues = dict[str, JournalingQueue]()
         try:
             for operation in operations:
@@ -137,7 +139,7 @@ class Workload:
                         self._import(actor, operation)
                     case "raw":
                         self._publish_raw(operation)
-                    case "review":
+                    case "review" if time.monotonic() < end:
                         self._review(actor, operation, queues)
         except Exception as error:
             self.bugs.append(f"{actor}: {error!r}")

@@ -82,6 +82,7 @@ class World:
         self.parts: dict[str, Part] = {}
         self.given_up: list[str] = []
         """Processes that the supervisor of `labelloop up` would not start again."""
+        self._parked: set[str] = set()
 
     def settings(self, client: str | None = None) -> Settings:
         """Return where the servers are for a client, behind its proxies; None: directly."""
@@ -192,7 +193,11 @@ class World:
         for name, part in self.parts.items():
             if part.popen is not None and (status := part.popen.poll()) is not None:
                 self._ended(name, part, status, now)
-            if part.popen is None and now >= part.next_start and (part.is_server or self._servers_run()):
+            if name in self._parked:
+                if part.popen is not None and not part.killed:
+                    part.killed = True
+                    part.popen.terminate()
+            elif part.popen is None and now >= part.next_start and (part.is_server or self._servers_run()):
                 self._spawn(part)
 
     def _ended(self, name: str, part: Part, status: int, now: float) -> None:
@@ -211,6 +216,16 @@ class World:
 
     def _servers_run(self) -> bool:
         return all(part.popen is not None for part in self.parts.values() if part.is_server)
+
+    def park(self, name: str) -> None:
+        """Ask a process to stop, and do not start it again; return when `tick`, in another thread, saw its end."""
+        self._parked.add(name)
+        while self.parts[name].popen is not None:
+            time.sleep(0.05)
+
+    def unpark(self, name: str) -> None:
+        """Let a process start again."""
+        self._parked.discard(name)
 
     def is_whole(self) -> bool:
         """Return whether every process runs and every server serves."""
