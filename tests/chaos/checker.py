@@ -19,6 +19,8 @@ _OURS = ("live", "import", "review")
 _FITS = ("annotators", "skill", "agreement")
 _SETTLED = ("review.state", "disagreement", "judgements", "labels.corrected")
 _SHOWN = 5
+_REMEMBERED = 64
+"""Claims that a state remembers; an item gets fewer in a run."""
 
 
 def check(evidence: Evidence) -> list[Violation]:
@@ -139,6 +141,10 @@ def claims(offline: Offline, states: Mapping[bytes, ItemState]) -> Iterator[Viol
         possible = possible_owners(mine, unsure)
         if owner not in possible:
             yield Violation("claims", f"{key!r} is held as {owner}, not as one of {sorted(map(str, possible))}")
+        ids = [*dict.fromkeys(event["event_id"] for _, event in mine)][-_REMEMBERED:]
+        if found["recent"] != ids:
+            differing = sorted({*ids} ^ {*found["recent"]}) or ids
+            yield Violation("unprocessed", f"{key!r}: the claims that were applied differ, by {differing[:_SHOWN]}")
 
 
 def holds(evidence: Evidence) -> Iterator[Violation]:

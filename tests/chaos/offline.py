@@ -2,7 +2,7 @@
 
 import copy
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from streams.processors.items import Items
 from streams.processors.snapshots import snapshots
 from streams.projects import Projects
 from streams.quality.project import Project
-from streams.transport.batch import Batch, MemoryRows
+from streams.transport.batch import Batch, MemoryRows, Outgoing
 from tests.chaos.evidence import Evidence, Record
 
 PREFIX = "labelloop"
@@ -44,12 +44,20 @@ class Offline:
     projects: Projects
 
 
+class _Fold(Items):
+    """The processor without its snapshots: they are told once, of what has settled."""
+
+    def emit(self, state: ItemState, log_time: int) -> Iterable[Outgoing]:
+        """Return nothing."""
+        return ()
+
+
 def fold(evidence: Evidence) -> Offline:
     """Return what the facts make of every item."""
     projects = Projects()
     for _, record in evidence.of("projects"):
         projects.learn(record.value, record.timestamp)
-    items = Items(PREFIX, evidence.partitions, projects)
+    items = _Fold(PREFIX, evidence.partitions, projects)
     rows = [MemoryRows() for _ in range(evidence.partitions)]
     dead = set[DeadPlace]()
     claims = defaultdict[bytes, list[tuple[int, dict[str, Any]]]](list)

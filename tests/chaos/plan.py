@@ -99,6 +99,7 @@ class Plan:
         seed: What it was drawn from.
         seconds: How long the nemesis works.
         merges: Whether ClickHouse merges parts: without merges a row that was inserted twice can be seen.
+        opening: What is published before anything breaks.
         operations: The workload, in order of time.
         faults: The nemesis' schedule, in order of time.
         mutant: Deliberate fault of the product.
@@ -107,6 +108,7 @@ class Plan:
     seed: int
     seconds: float
     merges: bool
+    opening: tuple[Call, ...]
     operations: tuple[Operation, ...]
     faults: tuple[Fault, ...]
     mutant: Mutant | None = None
@@ -125,13 +127,17 @@ def draw(seed: int, seconds: float, mutant: Mutant | None = None) -> Plan:
         mutant: Deliberate fault of the product: the faults are those that can show it.
     """
     rng = random.Random(f"labelloop {seed}")
+    opening = (*_projects(), *(_photo(rng, n) for n in range(ITEMS)))
     operations = sorted(_operations(rng, seconds), key=lambda one: one.at)
     faults = [*_faults(rng, seconds)] if mutant is None else [*_telling(rng, seconds, mutant)]
-    return Plan(seed, seconds, seed % 2 == 0 and mutant is None, tuple(operations), tuple(faults), mutant)
+    return Plan(seed, seconds, seed % 2 == 0 and mutant is None, opening, tuple(operations), tuple(faults), mutant)
 
 
-def settings_of_projects() -> list[Call]:
-    """Return what makes the projects; published before anything else."""
+# The workload
+
+
+def _projects() -> list[Call]:
+    """Return what makes the projects."""
     members = {**dict.fromkeys(REVIEWERS, "reviewer"), "lea": "lead"}
     policy = {"lease_ms": LEASE_MS, "resolve_confidence": 0.7}
     training = {
@@ -148,11 +154,7 @@ def settings_of_projects() -> list[Call]:
     ]
 
 
-# The workload
-
-
 def _operations(rng: random.Random, seconds: float) -> Iterator[Operation]:
-    yield Operation(0, "importer", "publish", [_photo(rng, n) for n in range(ITEMS)])
     yield from _imports(rng, seconds)
     for n in range(3):
         yield from _live(rng, f"publisher-{n}", seconds)
@@ -220,7 +222,7 @@ def _call(rng: random.Random) -> Call:
 
 def _reviews(rng: random.Random, reviewer: str, seconds: float) -> Iterator[Operation]:
     at = 3.0 + rng.random()
-    behaviours = ("verdict",) * 12 + ("hold", "hold", "release", "skip", "unsure", "undo", "forget")
+    behaviours = ("verdict",) * 12 + ("hold", "hold", "grab", "grab", "release", "skip", "unsure", "undo", "forget")
     while at < seconds:
         yield Operation(at, reviewer, "review", behaviour=rng.choice(behaviours), rank=rng.randrange(3))
         at += rng.uniform(0.2, 0.6)

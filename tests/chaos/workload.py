@@ -94,6 +94,7 @@ class Workload:
         self._clock, self._right = MovedClock(clock_file), SystemClock()
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
+        self._held: dict[str, str] = {}  # item that each reviewer holds
         self.bugs: list[str] = []
         """What no actor expects: it is a failure of the run."""
 
@@ -223,6 +224,8 @@ class Workload:
             task = head[-1]
             if operation.behaviour == "undo":
                 self._undo(queue, task)
+            elif operation.behaviour == "grab":
+                self._grab(queue)
             elif queue.claim(task):
                 self._hold(queue, queue.get(task["item_id"]), operation.behaviour)
         except (LabelloopError, KafkaException):
@@ -230,8 +233,8 @@ class Workload:
 
     def _hold(self, queue: JournalingQueue, task: Task, behaviour: str) -> None:
         """Do what is to be done with a claimed task, and write down how long it was ours."""
-        start, lease = self._right.now_ms(), int(task["lease_until"] or 0)
-        item, until = str(task["item_id"]), lease
+        start, until, item = self._right.now_ms(), int(task["lease_until"] or 0), str(task["item_id"])
+        self._held[queue.reviewer] = item
 
         def let_go() -> None:
             nonlocal until
@@ -266,8 +269,15 @@ class Workload:
                     let_go()
                     queue.verdict(task, "unsure")
         finally:
+            del self._held[queue.reviewer]
             if until > start:
                 self._journal.held(Hold(queue.project, item, queue.reviewer, start, until))
+
+    def _grab(self, queue: JournalingQueue) -> None:
+        """Claim what another reviewer holds, which must fail."""
+        others = sorted(item for reviewer, item in {**self._held}.items() if reviewer != queue.reviewer)
+        if others and queue.claim(task := queue.get(others[0])):
+            self._hold(queue, queue.get(task["item_id"]), "forget")
 
     def _undo(self, queue: JournalingQueue, task: Task) -> None:
         if queue.get(task["item_id"])["verdict"] is not None:
