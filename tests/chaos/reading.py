@@ -10,7 +10,7 @@ from streams.catalogue import TOPICS
 from streams.query.lag import SOURCES, LagReader
 from streams.settings import Settings
 from streams.sinks.migrate import migrate
-from streams.sinks.rows import Raw, build
+from streams.sinks.rows import Raw, Rows, build
 from streams.sinks.tables import TABLES
 from streams.sinks.writer import Writer
 from streams.transport.topics import builds
@@ -86,15 +86,20 @@ def read_log(settings: Settings) -> dict[Place, list[Record]]:
 
 def recount(offline: Settings, log: Mapping[Place, Sequence[Record]], numbers: Mapping[str, int]) -> None:
     """Fill a database from the log, each record once."""
-    writer = Writer(offline.clickhouse)
-    with contextlib.closing(writer):
-        for (topic, partition), records in log.items():
-            if topic not in TABLES or not records:
-                continue
+    filled: dict[str, Rows] = {}
+    for (topic, partition), records in log.items():
+        if topic in TABLES and records:
             raw = [Raw(*record) for record in records]
             rows = build(topic, offline.topic(topic), partition, numbers[topic], raw)
-            if rows.records:
-                writer.insert(TABLES[topic], rows.names, rows.columns, f"{topic}:{partition}")
+            before = filled.setdefault(TABLES[topic], rows)
+            if before is not rows:
+                for column, more in zip(before.columns, rows.columns, strict=True):
+                    column += more
+    writer = Writer(offline.clickhouse)
+    with contextlib.closing(writer):
+        for table, rows in filled.items():
+            if rows.columns[0]:
+                writer.insert(table, rows.names, rows.columns, table)
 
 
 def _tables(writer: Writer, offline: Writer) -> dict[str, Table]:

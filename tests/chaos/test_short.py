@@ -9,7 +9,7 @@ from tests.chaos.run import run
 
 pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.timeout(400)]
 
-SEED, SECONDS = 111, 25.0
+SEED, SECONDS = 215, 25.0
 
 
 def test_nothing_is_lost_and_nothing_is_there_twice(tmp_path: Path) -> None:
