@@ -9,6 +9,9 @@ from streams import codec
 from streams.errors import Poison
 from tests.chaos.journal import Journal
 
+Row = tuple[object, ...]
+"""A row of a table or view."""
+
 Place = tuple[str, int]
 """Topic (without the prefix) and partition."""
 
@@ -36,8 +39,8 @@ class Table:
     """Rows of a table or view as they are, and as a recount of the log gives them."""
 
     columns: Sequence[str]
-    found: Sequence[tuple[object, ...]]
-    expected: Sequence[tuple[object, ...]]
+    found: Sequence[Row]
+    expected: Sequence[Row]
 
 
 @dataclass(slots=True)
@@ -60,7 +63,7 @@ class Evidence:
     ends: Mapping[Place, int] = field(default_factory=dict)
     committed: Mapping[str, Mapping[Place, int]] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
-    twice: Mapping[str, Sequence[tuple[object, ...]]] = field(default_factory=dict)
+    twice: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     journal: Journal = field(default_factory=Journal)
     failures: Sequence[str] = ()
 

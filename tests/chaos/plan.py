@@ -284,21 +284,27 @@ def _fault(rng: random.Random, at: float, kind: Kind, target: str, server: str =
     return Fault(round(at, 2), kind, target, round(rng.uniform(*limits[kind]), 2), server, offset)
 
 
+_APART_S = 15.0
+"""After a death the group's partitions have new owners so much later, and something is on its way again."""
+
+
 def _telling(rng: random.Random, seconds: float, mutant: Mutant) -> Iterator[Fault]:
-    """Yield the faults that can show a mutant; reviewers that race show broken claims without any."""
-    at = 5.0
-    turns: dict[Mutant, tuple[tuple[Kind, str], ...]] = {
-        "offsets": (("kill", "items-0"), ("kill", "items-1")),
-        "fence": (("stop", "items-0"), ("stop", "items-1")),
-        "token": (("kill", "sink-0"), ("kill", "sink-1"), ("kill", "clickhouse")),
-        "claims": (),
-    }
-    n = 0
-    while turns[mutant] and at < seconds:
-        kind, target = turns[mutant][n % len(turns[mutant])]
-        fault = _fault(rng, at, kind, target)
-        yield fault
-        at, n = at + max(4.0, fault.seconds + 3), n + 1
+    """Yield the faults that can show a mutant; reviewers who claim what others hold show broken claims without any."""
+    at, n = 3.0, 0
+    while at < seconds and mutant != "claims":
+        slot = n % 2
+        match mutant:
+            case "offsets":
+                yield _fault(rng, at, "kill", f"items-{slot}")
+                at += _APART_S
+            case "fence":
+                yield _fault(rng, at, "stop", f"items-{slot}")
+                at += FROZEN_S + 5
+            case "token":  # answers that are on their way for long are lost
+                yield Fault(at, "delay", f"sink-{slot}", 3.0, "clickhouse")
+                yield Fault(at + 2.9, "drop", f"sink-{slot}", 1.0, "clickhouse")
+                at += 5.0
+        n += 1
 
 
 def save(plan: Plan, file: Path) -> None:
