@@ -59,16 +59,19 @@ def commit_offsets_apart() -> None:
 
 
 def remove_fence() -> None:
-    """Let a worker that lost its partitions commit: no member's generation, no guard, no time limit, no stable id."""
+    """Let a worker that lost its partitions commit: no member's generation, no guard, no limits of time."""
     import struct
 
-    from streams.transport import consumer, producer
+    from streams.transport import commit, consumer, producer
 
     def of_nobody(group: str, generation: int, member: str) -> bytes:
         return b"CGMDv2:" + struct.pack("<i", -1) + group.encode() + b"\0\0\x01"
 
     producer.group_metadata = of_nobody
     producer.TRANSACTION_TIMEOUT_MS = 120_000
+    producer.Producer._retry.__kwdefaults__ = {"limit": 120.0}
+    vars(commit)["COMMIT_LIMIT_S"] = 120.0
+    commit.HANDLER_LIMIT_S = commit.STALL_LIMIT_S = 120.0
     consumer.Consumer.check_alive = lambda self: None  # type: ignore[method-assign]
 
 

@@ -130,9 +130,6 @@ def run(schedule: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
         noted = journal.Journal.read(home / "journal.jsonl")
         evidence = reading.read(world.settings(), world.offline("recount"), noted, failures)
         stages.begin("check")
-        import pickle  # DEV
-
-        (home / "evidence.pickle").write_bytes(pickle.dumps(evidence))  # DEV
         violations = checker.check(evidence)
         stages.begin("stop")
         return _outcome(violations, nemesis, evidence, world, watch, stages)
