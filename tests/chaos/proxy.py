@@ -75,6 +75,7 @@ class Proxies:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._routes: dict[int, _Route] = {}
+        self._servers: list[asyncio.Server] = []
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
@@ -82,7 +83,7 @@ class Proxies:
         """Listen on a port of this machine and pass on to another one."""
         route = self._routes[port] = _Route(upstream)
         listening = asyncio.start_server(route.serve, LOCALHOST, port)
-        asyncio.run_coroutine_threadsafe(listening, self._loop).result(10)
+        self._servers.append(asyncio.run_coroutine_threadsafe(listening, self._loop).result(10))
 
     def enter(self, port: int, mode: Mode) -> None:
         """Treat the connections of a port otherwise from now on."""
@@ -91,10 +92,17 @@ class Proxies:
     def close(self) -> None:
         """Cut everything and end the thread."""
 
-        def end() -> None:
-            for task in asyncio.all_tasks(self._loop):
+        async def end() -> None:
+            for server in self._servers:
+                server.close()
+            for route in self._routes.values():
+                route.cut()
+            mine = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in mine:
                 task.cancel()
-            self._loop.call_soon(self._loop.stop)
+            await asyncio.gather(*mine, return_exceptions=True)
 
-        self._loop.call_soon_threadsafe(end)
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()

@@ -95,6 +95,7 @@ class Workload:
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
         self._held: dict[str, str] = {}  # item that each reviewer holds
+        self._have_held = set[str]()
         self.bugs: list[str] = []
         """What no actor expects: it is a failure of the run."""
 
@@ -103,7 +104,7 @@ class Workload:
         self._publish(calls)
 
     def start(self, operations: Iterable[Operation], seconds: float) -> None:
-        """Let every actor begin; reviewers who are late give up after so many seconds, all others do all."""
+        """Let every actor begin; reviewers who have held something stop after so many seconds."""
         began = time.monotonic()
         by_actor: dict[str, list[Operation]] = {}
         for operation in operations:
@@ -140,7 +141,7 @@ class Workload:
                         self._import(actor, operation)
                     case "raw":
                         self._publish_raw(operation)
-                    case "review" if time.monotonic() < end:
+                    case "review" if time.monotonic() < end or actor not in self._have_held:
                         self._review(actor, operation, queues)
         except Exception as error:
             self.bugs.append(f"{actor}: {error!r}")
@@ -235,6 +236,7 @@ class Workload:
         """Do what is to be done with a claimed task, and write down how long it was ours."""
         start, until, item = self._right.now_ms(), int(task["lease_until"] or 0), str(task["item_id"])
         self._held[queue.reviewer] = item
+        self._have_held.add(queue.reviewer)
 
         def let_go() -> None:
             nonlocal until
