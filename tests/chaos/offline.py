@@ -47,7 +47,7 @@ class Offline:
 class _Fold(Items):
     """The processor without its snapshots: they are told once, of what has settled."""
 
-    def emit(self, state: ItemState, log_time: int) -> Iterable[Outgoing]:
+    def emit(self, state: ItemState, log_time: int | None) -> Iterable[Outgoing]:
         """Return nothing."""
         return ()
 
