@@ -250,7 +250,7 @@ def tables(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
         names = query(
             settings, f"SELECT name FROM system.columns WHERE table = '{table}' AND database = currentDatabase()"
         )
-        hidden = {"_topic"} if table in FACTS else VOLATILE
+        hidden = {"_topic"} if table in FACTS else VOLATILE | {"refused_at"}
         columns = ", ".join(f"`{name}`" for (name,) in names if name not in hidden)
         final = "" if engine == "View" else "FINAL"
         rows = query(settings, f"SELECT {columns} FROM {table} {final}")
