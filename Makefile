@@ -21,7 +21,8 @@ up: .venv/ready  ## Start the stack here and stay with it (Ctrl-C stops it)
 	@$(BIN)/labelloop up
 
 test: .venv/ready  ## Run all tests but the slow ones, against a real Kafka and a real ClickHouse
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow' --ignore tests/chaos
+	$(BIN)/pytest tests/chaos
 
 check: .venv/ready  ## Lint, types, layers, schema compatibility
 	$(BIN)/ruff check .

@@ -30,7 +30,7 @@ def check(evidence: Evidence) -> list[Violation]:
     found = list(state_rows(evidence))
     states = dict(found)
     return [
-        *(Violation("processes", text) for text in evidence.failures),
+        *(Violation("processes", text) for text in (*evidence.failures, *evidence.moved)),
         *facts(evidence),
         *passed(evidence),
         *dead_letters(evidence, offline),

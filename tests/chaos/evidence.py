@@ -56,6 +56,7 @@ class Evidence:
         twice: Rows of each table that lie there more than once, before copies are merged.
         journal: What the workload knows.
         failures: What the harness saw itself: processes given up, actors that failed.
+        moved: Partitions that grew while all was read.
     """
 
     partitions: int
@@ -66,6 +67,7 @@ class Evidence:
     twice: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     journal: Journal = field(default_factory=Journal)
     failures: Sequence[str] = ()
+    moved: Sequence[str] = ()
 
     def of(self, topic: str) -> list[tuple[int, Record]]:
         """Return the records of a topic with their partitions."""

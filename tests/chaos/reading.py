@@ -44,7 +44,7 @@ def read(settings: Settings, offline: Settings, journal: Journal, failures: Sequ
         tables, twice = _tables(writer, other), _twice(writer)
     with LagReader(settings) as reader:
         moved = [f"{topic}-{n} grew" for (topic, n), end in reader.end_offsets(TOPICS).items() if end != ends[topic, n]]
-    return Evidence(settings.partitions, log, ends, committed, tables, twice, journal, [*failures, *moved])
+    return Evidence(settings.partitions, log, ends, committed, tables, twice, journal, failures, moved)
 
 
 def read_log(settings: Settings) -> dict[Place, list[Record]]:
