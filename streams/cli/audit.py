@@ -3,18 +3,15 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
+from streams.cli.console import bar
 from streams.cli.options import data_option
 from streams.errors import LabelloopError
 from streams.query.audit import Counts
-from streams.query.auditing import Report, Tell
+from streams.query.auditing import Report
 from streams.query.auditing import audit as run
 from streams.settings import Settings
 
@@ -31,7 +28,7 @@ def audit(project: str | None, as_json: bool, data: Path | None) -> None:
     Example: labelloop audit --project birds
     """
     try:
-        with _progress() as tell:
+        with bar("reading the log") as tell:
             report = run(Settings.load(data), project, tell)
     except LabelloopError as error:
         click.echo(f"labelloop: {error}", err=True)
@@ -77,14 +74,3 @@ def _line(one: Counts, wide: int) -> str:
     numbers = (one.records, one.distinct, one.duplicates, one.dead_letters, one.passed, one.rows, one.lost, one.foreign)
     name = f"{one.topic}-{one.partition}"
     return f"{name:<{wide}}{offsets:>{_WIDTH}}" + "".join(f"{number:>{_WIDTH},}" for number in numbers)
-
-
-@contextmanager
-def _progress() -> Iterator[Tell]:
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda passed, of: None
-        return
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("reading the log")
-        yield lambda passed, of: progress.update(task, completed=passed, total=of)

@@ -2,20 +2,18 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from streams.backup.folder import Folder
 from streams.backup.manifest import Manifest
+from streams.cli.console import bar
 from streams.cli.options import data_option
 from streams.clock import SystemClock
-from streams.query.log import Tell
 from streams.settings import NOWHERE, Settings, data_directory
 
 _folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
@@ -38,7 +36,7 @@ def backup(folder: Path, list_: bool, data: Path | None) -> None:
         return
     from streams.backup.take import take
 
-    with _bar("reading") as tell:
+    with bar("reading") as tell:
         made = take(Settings.load(data), Folder(folder), SystemClock(), tell)
     if made is None:
         click.echo(f"nothing came since point {Folder(folder).point().point}")
@@ -72,11 +70,11 @@ def restore(folder: Path, point: int | None, data: Path | None) -> None:
     manifest = files.point(point)
     # the addresses are not looked at yet: what is read here is how many partitions the stack is to have
     planned = Settings.load(home, {"LABELLOOP_KAFKA": "-", "LABELLOOP_CLICKHOUSE": NOWHERE, **os.environ})
-    with _bar("comparing") as tell:
+    with bar("comparing") as tell:
         check(files, manifest, planned.partitions, tell)
 
     def run(settings: Settings) -> None:
-        with _bar("writing") as tell:
+        with bar("writing") as tell:
             fill(settings, files, manifest, tell)
 
     if "LABELLOOP_KAFKA" in os.environ:
@@ -119,11 +117,3 @@ def _show(points: list[Manifest]) -> None:
 def _sizes(manifest: Manifest) -> str:
     files = manifest.files
     return f"{manifest.records:,} records in {len(files):,} files, {sum(file.size for file in files) / 1e6:,.1f} MB"
-
-
-@contextmanager
-def _bar(text: str) -> Iterator[Tell]:
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(text)
-        yield lambda passed, of: progress.update(task, completed=passed, total=of)

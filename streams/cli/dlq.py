@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
 
 from streams import codec
+from streams.cli.console import read_time, told_time
 from streams.cli.options import data_option
 from streams.clock import SystemClock
 from streams.dead_letters import Original
 from streams.errors import LabelloopError, Poison, Reason
 from streams.query import dlq as shell
 from streams.query.letters import Filter, Letter, grouped
+from streams.query.projects import read_projects
 from streams.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,7 +75,7 @@ def list_(everything: bool, each: bool, as_json: bool, data: Path | None, **filt
             topic = group.topic.removeprefix(f"{settings.prefix}.")
             click.echo(
                 f"{group.open:>7,} open of {group.letters:,}  {group.reason} by {group.consumer} in {topic}, "
-                f"{_when(group.first)} to {_when(group.last)}"
+                f"{told_time(group.first)} to {told_time(group.last)}"
             )
     if not found and not as_json:
         click.echo("no dead letters" if everything else "no open dead letters", err=True)
@@ -96,7 +97,7 @@ def show(id: str, raw: Path | None, data: Path | None) -> None:
         if record is None:
             raise LabelloopError(f"the letter {id} is not in its topic any more")
         original = bodies.original(letter, record)
-        projects, now_ms = shell.read_projects(settings), SystemClock().now_ms()
+        projects, now_ms = read_projects(settings), SystemClock().now_ms()
         way = shell.find_way(settings, letter, original, bodies, projects, now_ms)
     for name, text in _described(settings, letter).items():
         click.echo(f"{name:<11}{_printable(str(text))}")
@@ -167,17 +168,9 @@ def _filter(settings: Settings, filters: dict[str, str | None], *, everything: b
         filters["consumer"],
         settings.topic(topic) if topic else None,
         filters["project"],
-        _time(since) if since else None,
+        read_time(since, "--since") if since else None,
         everything,
     )
-
-
-def _time(text: str) -> int:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r}: give a time such as 2026-11-01T12:00", param_hint="--since") from error
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _described(settings: Settings, letter: Letter) -> dict[str, str]:
@@ -188,11 +181,11 @@ def _described(settings: Settings, letter: Letter) -> dict[str, str]:
         "state": letter.state,
         "reason": letter.reason,
         "project": letter.project,
-        "logged_at": _when(letter.log_time),
-        "refused_at": _when(letter.at),
+        "logged_at": told_time(letter.log_time),
+        "refused_at": told_time(letter.at),
     }
     if done is not None:
-        found |= {"last_done": done.action, "by": done.by, "done_at": _when(-done.before), "text": done.text}
+        found |= {"last_done": done.action, "by": done.by, "done_at": told_time(-done.before), "text": done.text}
     return found
 
 
@@ -221,7 +214,3 @@ def _tell(skipped: shell.Skipped) -> None:
 
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
-
-
-def _when(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,6 +1,5 @@
 """`labelloop model`: what models were trained, how they were judged, and who decided otherwise."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from streams.cli.console import told_time
 from streams.cli.options import data_option, project_option
 from streams.errors import LabelloopError
 from streams.events import Event
@@ -38,7 +38,7 @@ def list_(project: str, data: Path | None) -> None:
         judged, made = loop.judged.get(version), loop.snapshots[event["snapshot"]]
         table.add_row(
             version,
-            _when(made.log_time),
+            told_time(made.log_time),
             event["snapshot"],
             f"{made.event['rows']:,}",
             _share(event["metrics"].get("accuracy")),
@@ -218,7 +218,3 @@ def _share(number: float | None) -> str:
 
 def _number(number: float | None) -> str:
     return "-" if number is None else f"{number:g}"
-
-
-def _when(log_time: int) -> str:
-    return datetime.fromtimestamp(log_time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,7 +1,6 @@
 """`labelloop project`: the settings of projects, and who changed them when."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from streams.cli.console import told_time
 from streams.cli.options import data_option, project_option
 from streams.errors import LabelloopError
 from streams.events import ROLES, Event
@@ -46,7 +46,7 @@ def list_(data: Path | None) -> None:
             "-" if view.classes is None else str(len(view.classes)),
             "-" if view.members is None else str(len(view.members)),
             escape(view.guidelines[-1].version) if view.guidelines else "-",
-            _when(last.log_time),
+            told_time(last.log_time),
             escape(last.event["actor"]["id"]),
         )
     if table.row_count:
@@ -76,7 +76,7 @@ def show(project: str, data: Path | None) -> None:
     settings.add_row("guidelines", escape(", ".join(guideline.version for guideline in view.guidelines)) or "none")
     changes = Table("when (UTC)", "who", "what", title="history", title_justify="left")
     for change in history:
-        changes.add_row(_when(change.log_time), escape(change.event["actor"]["id"]), escape(_what(change.event)))
+        changes.add_row(told_time(change.log_time), escape(change.event["actor"]["id"]), escape(_what(change.event)))
     Console().print(settings, changes)
 
 
@@ -200,10 +200,6 @@ def _member(text: str) -> tuple[str, str]:
 
 def _members(members: Any) -> str:
     return ", ".join(f"{actor} ({role})" for actor, role in sorted(members.items()))
-
-
-def _when(log_time: int) -> str:
-    return datetime.fromtimestamp(log_time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _what(event: Event) -> str:

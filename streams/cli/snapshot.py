@@ -1,9 +1,7 @@
 """`labelloop snapshot`: what models are trained on, taken, checked, compared and given away."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from streams.cli.console import bar, read_time, told_time
 from streams.cli.options import F, data_option, project_option
 from streams.errors import LabelloopError
 from streams.events import Actor, Event
 from streams.producers.facts import Fact
 from streams.producers.producer import Producer
-from streams.query.log import Tell
 from streams.settings import Settings
 from streams.sinks.tables import label_text
 from workers.dataset import Dataset, Value
@@ -97,9 +95,9 @@ def create(
     if at and offsets:
         raise click.UsageError("give --at or --offsets, not both")
     settings = Settings.load(data)
-    upto = _read(offsets, read_positions) if offsets else positions(settings, _time(at) if at else None)
+    upto = _read(offsets, read_positions) if offsets else positions(settings, read_time(at, "--at") if at else None)
     known = [made.event for made in read_history(settings).loop(project).snapshots.values()]
-    with _progress() as tell:
+    with bar("reading the facts") as tell:
         dataset = load(settings, project, upto, frozen(known), source, tell)
     fact = _made(dataset, upto, settings, files, dataset.files, by)
     name = fact.event["snapshot"]
@@ -127,7 +125,7 @@ def list_(project: str, data: Path | None) -> None:
     for event in snapshots:
         table.add_row(
             event["snapshot"],
-            _when(event["as_of"]),
+            told_time(event["as_of"]),
             escape(event["cause"]),
             escape(event["actor"]["id"]),
             f"{event['rows']:,}",
@@ -153,7 +151,7 @@ def show(name: str | None, project: str, as_json: bool, data: Path | None) -> No
         return
     table = Table("", "", title=event["snapshot"], title_justify="left", show_header=False)
     for what, told in {
-        "as of (UTC)": _when(event["as_of"]),
+        "as of (UTC)": told_time(event["as_of"]),
         "cause": f"{event['cause']}, by {event['actor']['id']}",
         "rows": f"{event['rows']:,}",
         "sources": _counts(event["source_counts"]),
@@ -287,7 +285,7 @@ def _again(
         snapshots = _snapshots(settings, project)
         event = _named(snapshots, name)
         earlier = frozen(snapshots[: snapshots.index(event)])
-    with _progress() as tell:
+    with bar("reading the facts") as tell:
         return event, load(settings, project, positions_of(event), earlier, source, tell)
 
 
@@ -332,31 +330,9 @@ def _read(path: Path, take: Callable[[Any], Any]) -> Any:
         ) from error
 
 
-def _time(text: str) -> int:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r}: give a time such as 2026-11-01T12:00", param_hint="--at") from error
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-@contextmanager
-def _progress() -> Iterator[Tell]:
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda passed, of: None
-        return
-    with console.status("reading") as status:
-        yield lambda passed, of: status.update(f"{passed:,} of {of:,} records read")
-
-
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "-"
 
 
 def _label(value: Value | None) -> str:
     return "-" if value is None else escape(label_text(value))
-
-
-def _when(log_time: int) -> str:
-    return datetime.fromtimestamp(log_time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -54,6 +54,8 @@ class _OpenLetters(Collector):
                 for (consumer, reason), letters in self._reader.read().open_by().items():
                     metrics.OPEN_LETTERS.labels(consumer, reason).set(letters)
             except LabelloopError:
+                if self._reader is not None:
+                    self._reader.close()
                 self._reader = None  # it may have lost its way
             return [*metrics.OPEN_LETTERS.collect()]
 

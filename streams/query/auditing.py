@@ -3,7 +3,7 @@
 import time
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from streams.query.audit import Counts, Finding, Offsets, Stored, TopicLog, comp
 from streams.query.dlq import read_letters
 from streams.query.lag import Lag, LagReader
 from streams.query.letters import Letter
+from streams.query.log import Tell
 from streams.query.sql import rows
 from streams.settings import Settings
 from streams.sinks.tables import IDENTITY, TABLES
@@ -30,9 +31,6 @@ _DESCRIBING = ("items", "labels", "predictions", "gold", "flags", "comments")
 """Topics whose facts make an item known."""
 
 _WITHOUT_PROJECT = ("dead-letters", "dead-letters.actions")
-
-Tell = Callable[[int, int], None]
-"""Told how many records of how many are read."""
 
 
 @dataclass(frozen=True, slots=True)

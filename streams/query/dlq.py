@@ -7,9 +7,10 @@ what they had not finished never happened. Only then are the letters read: nobod
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from streams import codec
 from streams.catalogue import ACTIONS, TOPICS
@@ -20,6 +21,8 @@ from streams.errors import LabelloopError, NotNow, Poison
 from streams.projects import Projects
 from streams.query.lag import LagReader
 from streams.query.letters import Filter, Letter, Letters
+from streams.query.log import reader, records
+from streams.query.projects import read_projects
 from streams.query.redriving import Way, way
 from streams.settings import Settings
 from streams.transport.plain import Follower, Read
@@ -57,7 +60,11 @@ class LetterReader:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._ends.__exit__(*error)
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._ends.__exit__()
         self._follower.close()
 
     def read(self) -> Letters:
@@ -119,27 +126,14 @@ class Bodies:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._consumer = Consumer(
-            {
-                **STEADFAST,
-                "bootstrap.servers": settings.kafka,
-                "group.id": "letters",  # asked for by the client; nothing is committed and no group is joined
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "error",
-                "isolation.level": "read_committed",
-                "fetch.wait.max.ms": 20,
-                "allow.auto.create.topics": False,
-            },
-            logger=CLIENT_LOG,
-        )
+        self._settings, self._open = settings, ExitStack()
+        self._consumer = self._open.enter_context(reader(settings))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._consumer.close()
+        self._open.close()
 
     def letters(self, letters: Iterable[Letter]) -> Iterator[tuple[Letter, dict[str, Any]]]:
         """Yield letters with their whole records, in the order of the log; they are read in one go.
@@ -151,58 +145,40 @@ class Bodies:
         if not wanted:
             return
         first, last = min(wanted), max(wanted)
-        for offset, _, _, value in self._from(self._settings.topic(LETTERS), 0, first, last):
-            if offset in wanted:
-                yield wanted[offset], codec.decode(value)[1]
+        for message in self._from(self._settings.topic(LETTERS), 0, first, last):
+            if message.offset() in wanted:
+                yield wanted[message.offset() or 0], codec.decode(message.value())[1]
 
     def original(self, letter: Letter, record: Mapping[str, Any]) -> Original | None:
         """Return the record that a letter tells of; None: the letter does not carry it all, and its topic lost it."""
         consumer, topic, partition, offset = letter.identity
         key, value = record["key"], record["value"]
         if value is None or len(key or b"") >= MAX_CARRIED_KEY:
-            there = [one for one in self._from(topic, partition, offset, offset) if one[0] == offset]
-            if not there:
+            message = self._at(topic, partition, offset)
+            if message is None:
                 return None
-            _, _, key, value = there[0]
+            key, value = message.key(), message.value()
         return Original(consumer, topic, partition, offset, letter.log_time, key, value, letter.next_attempt)
 
     def lies_there(self, letter: Letter, original: Original) -> bool:
         """Return whether a record still lies in its topic, where it lay."""
         _, topic, partition, offset = letter.identity
-        return any(
-            (found, value) == (offset, original.value)
-            for found, _, _, value in self._from(topic, partition, offset, offset)
-        )
+        message = self._at(topic, partition, offset)
+        return message is not None and message.value() == original.value
 
-    def _from(
-        self, topic: str, partition: int, first: int, last: int
-    ) -> Iterator[tuple[int, int, bytes | None, bytes | None]]:
-        """Yield offset, log time, key and value of the records from `first` to `last`, of those that are there."""
-        limit = time.monotonic() + _LIMIT_S
-        at = TopicPartition(topic, partition, first)
+    def _at(self, topic: str, partition: int, offset: int) -> Message | None:
+        return next(self._from(topic, partition, offset, offset), None)
+
+    def _from(self, topic: str, partition: int, first: int, last: int) -> Iterator[Message]:
+        """Yield the records from `first` to `last`, of those that are there; `topic` is a full name."""
         try:
-            low, high = self._consumer.get_watermark_offsets(at, timeout=_LIMIT_S)
-            if not low <= first < high:
-                return
-            self._consumer.assign([at])
-            while time.monotonic() < limit:
-                for message in self._consumer.consume(500, timeout=0.05):
-                    failure, offset = message.error(), message.offset() or 0
-                    if failure is not None and failure.code() == KafkaError._PARTITION_EOF:
-                        return
-                    if failure is not None:
-                        if failure.retriable():
-                            continue
-                        raise KafkaException(failure)
-                    if offset > last:
-                        return
-                    limit = time.monotonic() + _LIMIT_S
-                    yield offset, message.timestamp()[1], message.key(), message.value()
-                    if offset == last:
-                        return
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_LIMIT_S)
         except KafkaException as error:
             raise LabelloopError(f"{topic} cannot be read: {error.args[0].str()}") from error
-        raise LabelloopError(f"{topic}-{partition} does not come to offset {last}: see `labelloop status`")
+        wanted = range(max(low, first), min(last + 1, high))
+        name = topic.removeprefix(f"{self._settings.prefix}.")
+        for _, message in records(self._consumer, self._settings, {(name, partition): wanted}):
+            yield message
 
 
 class Desk:
@@ -352,23 +328,3 @@ def find_way(
     if derived and not originals.lies_there(letter, original):
         return Way(None, "its topic has a newer record instead of it: drop the letter")
     return way(topic, letter.reason, original, projects, settings.partitions, now_ms)
-
-
-def read_projects(settings: Settings) -> Projects:
-    """Return the settings of all projects, with their history."""
-    projects, name = Projects(), settings.topic("projects")
-    follower = Follower(settings.kafka, [name])
-    try:
-        end = follower.end(name, 0)
-        follower.assign([(name, 0)])
-        limit = time.monotonic() + _READ_LIMIT_S
-        while follower.position(name, 0) < end:
-            if time.monotonic() > limit:
-                raise NotNow("the end did not come")
-            for read in follower.read(0.05):
-                projects.learn(read.value, read.log_time)
-    except NotNow as error:
-        raise LabelloopError(f"{name} cannot be read ({error}): see `labelloop status`") from error
-    finally:
-        follower.close()
-    return projects

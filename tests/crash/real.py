@@ -36,6 +36,12 @@ class Process:
         environment = {**self._settings.environment(), **own, "PATH": "", "PYTHONUNBUFFERED": "1"}
         self._running = child.spawn((*CLI, "worker", *self._words), self._file, environment, ROOT)
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._running is not None
+        return self._running.pid
+
     def ended(self) -> int | None:
         """Return its exit status, None while it runs."""
         assert self._running is not None

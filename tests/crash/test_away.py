@@ -37,10 +37,10 @@ def own(settings: Settings, tmp_path: Path) -> Iterator[tuple[Settings, OwnServe
 def test_clickhouse_is_away_under_load(own: tuple[Settings, OwnServer]) -> None:
     settings, server = own
     with ExitStack() as stack:
-        workers = [
-            stack.enter_context(running(settings, *words))
+        workers = {
+            words[0]: stack.enter_context(running(settings, *words))
             for words in (("items", "--slot", "0"), ("quality", "--slot", "0"), ("sink",))
-        ]
+        }
         publish(settings, 0, 10 * RATE)
         wait(settings, 300)
         server.kill()
@@ -65,11 +65,11 @@ def test_clickhouse_is_away_under_load(own: tuple[Settings, OwnServer]) -> None:
         )
         assert growth <= GROWTH_MB
         assert count(settings, "uniqExact(event_id)") == sent + AWAY_S * RATE
-        assert [worker.log() for worker in workers if worker.ended() is not None] == []
+        assert [worker.log() for worker in workers.values() if worker.ended() is not None] == []
 
 
 def publish(settings: Settings, first: int, number: int) -> None:
-    """Publish labels at the rate, as long as they last; a label every so often is an event that changes its item."""
+    """Publish labels at the rate, five of an item one after the other."""
     began = time.monotonic()
     with Producer(settings, source="load") as producer:
         for n in range(first, first + number):
@@ -86,12 +86,9 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **settings.environment()}
 
 
-def memory_mb(workers: list[Process]) -> dict[str, float]:
+def memory_mb(workers: dict[str, Process]) -> dict[str, float]:
     """Return the memory of each worker with its children, and of the broker, MB, shared pages divided."""
-    found = {worker._words[0]: 0.0 for worker in workers}
-    for worker in workers:
-        assert worker._running is not None
-        found[worker._words[0]] = sum(map(pss_mb, family(worker._running.pid)))
+    found = {name: sum(map(pss_mb, family(worker.pid))) for name, worker in workers.items()}
     broker = [pid for pid in family(os.getpid()) if "kafka.Kafka" in Path(f"/proc/{pid}/cmdline").read_text()]
     return {**found, "broker": sum(map(pss_mb, broker))}
 

@@ -214,6 +214,5 @@ def behind(settings: Settings) -> dict[str, int]:
 
 def peak_of(process: Process) -> float:
     """Return the most memory that a worker has had, MB."""
-    assert process._running is not None
-    status = Path(f"/proc/{process._running.pid}/status").read_text()
+    status = Path(f"/proc/{process.pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,18 @@ def prepare(settings: Settings) -> Settings:
     topics.ensure(settings)
     migrate(settings)
     return settings
+
+
+def sibling(settings: Settings, name: str) -> Settings:
+    """Return a stack of its own on the same servers, which nobody made yet."""
+    prefix = settings.prefix + name
+    return replace(
+        settings,
+        home=settings.home / name,
+        prefix=prefix,
+        clickhouse=replace(settings.clickhouse, database=prefix),
+        analyst=replace(settings.analyst, database=prefix),
+    )
 
 
 def label(n: int, choice: str = "cat", **fields: Any) -> events.Event:

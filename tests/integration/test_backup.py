@@ -37,7 +37,7 @@ from streams.settings import Settings
 from streams.sinks.tables import VOLATILE
 from streams.transport import topics
 from tests.crash.real import running
-from tests.integration.sinking import FACTS, SUNK, prepare, publish_raw, query
+from tests.integration.sinking import FACTS, SUNK, prepare, publish_raw, query, sibling
 from workers.facts import files_directory, load, positions
 from workers.features import Files
 from workers.training import Spec, train
@@ -45,18 +45,6 @@ from workers.training import Spec, train
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 CLOCK = ManualClock(1_790_000_000_000)
-
-
-def sibling(settings: Settings, name: str) -> Settings:
-    """Return a stack of its own on the same servers, which nobody made yet."""
-    prefix = settings.prefix + name
-    return replace(
-        settings,
-        home=settings.home / name,
-        prefix=prefix,
-        clickhouse=replace(settings.clickhouse, database=prefix),
-        analyst=replace(settings.analyst, database=prefix),
-    )
 
 
 def log_of(settings: Settings) -> dict[tuple[str, int], list[tuple[Any, ...]]]:

@@ -67,9 +67,7 @@ def workers(settings: Settings) -> Iterator[list[Process]]:
 
 
 def children(process: Process) -> list[int]:
-    assert process._running is not None
-    pid = process._running.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
 def test_settled_the_queue_forgets_in_which_order_labels_came_and_who_was_killed(

@@ -11,7 +11,7 @@ import pytest
 from streams.embedded import child, clickhouse, launch, ports
 from streams.settings import Settings
 from tests.integration.sink_app import STEPS
-from tests.integration.sinking import Popen, content, count, label, log_text, prepare, publish, settled, sink
+from tests.integration.sinking import Popen, content, count, label, log_text, prepare, publish, settled, sibling, sink
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.crash]
@@ -21,8 +21,8 @@ LABELS = 3000
 
 def test_killed_at_every_step(settings: Settings) -> None:
     """One sink for each step, side by side: the group waits for a dead member, once instead of four times."""
-    cases = {step: replace_all(settings, step.replace("-", "")) for step in STEPS}
-    undisturbed = replace_all(settings, "undisturbed")
+    cases = {step: sibling(settings, step.replace("-", "")) for step in STEPS}
+    undisturbed = sibling(settings, "undisturbed")
     for case in (*cases.values(), undisturbed):
         prepare(case)
         publish(case, map(label, range(LABELS)))
@@ -49,18 +49,6 @@ def test_killed_at_every_step(settings: Settings) -> None:
     for step, case in cases.items():
         assert content(case) == expected, step
         assert count(case, "count()") == 2 * LABELS, f"{step}: a range was inserted twice"
-
-
-def replace_all(settings: Settings, name: str) -> Settings:
-    """Return the settings of another stack on the same servers."""
-    name = f"{settings.prefix}{name}"
-    return replace(
-        settings,
-        home=settings.home / name,
-        prefix=name,
-        clickhouse=replace(settings.clickhouse, database=name),
-        analyst=replace(settings.analyst, database=name),
-    )
 
 
 def test_one_joins_in_midstream_and_the_other_is_killed(settings: Settings) -> None:
