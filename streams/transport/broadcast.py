@@ -30,21 +30,20 @@ class Broadcast:
         self._position = 0
         self._known_until = -1
         self._caught_up = False
-        self._consumer = Consumer(
-            {
-                **STEADFAST,
-                "bootstrap.servers": servers,
-                "group.id": "broadcast",  # asked for by the client; nothing is committed and no group is joined
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "error",  # to jump to the end would leave out what is read whole
-                "isolation.level": "read_committed",
-                "fetch.wait.max.ms": 10,
-                "allow.auto.create.topics": False,
-            },
-            logger=CLIENT_LOG,
-        )
+        config = {
+            **STEADFAST,
+            "bootstrap.servers": servers,
+            "group.id": "broadcast",  # asked for by the client; nothing is committed and no group is joined
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",  # to jump to the end would leave out what is read whole
+            "isolation.level": "read_committed",
+            "allow.auto.create.topics": False,
+        }
+        self._consumer = Consumer(config, logger=CLIENT_LOG)
         self._consumer.assign([self._partition])
+        # over a connection of its own: on that of the reader the question would wait for a fetch that waits for news
+        self._ends = Consumer(config, logger=CLIENT_LOG)
 
     @property
     def position(self) -> int:
@@ -68,7 +67,7 @@ class Broadcast:
             NotNow: the broker does not answer.
         """
         try:
-            _, end = self._consumer.get_watermark_offsets(self._partition, timeout=_TIMEOUT_S, cached=False)
+            _, end = self._ends.get_watermark_offsets(self._partition, timeout=_TIMEOUT_S, cached=False)
         except KafkaException as error:
             raise NotNow(f"{self._partition.topic}: {error}") from error
         limit = time.monotonic() + _TIMEOUT_S
@@ -112,3 +111,4 @@ class Broadcast:
     def close(self) -> None:
         """Give the connection back."""
         self._consumer.close()
+        self._ends.close()
