@@ -3,7 +3,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-quality bench-loop chaos chaos-mutants clean lock
+.PHONY: help demo up test check bench bench-quality bench-loop chaos chaos-kills chaos-mutants clean lock
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ bench-loop: .venv/ready  ## Reviews and retraining beside the cleanlab loop (hou
 chaos: .venv/ready  ## The slow crash tests, then a stack that is broken by a seed (or that alone: SEED=3 MINUTES=10)
 	$(if $(SEED)$(MINUTES),,$(BIN)/pytest -m slow)
 	$(PY) -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),10)
+
+chaos-kills: .venv/ready  ## Kill every process twenty times while 200,000 facts arrive (SEED=1)
+	$(PY) -m tests.chaos --seed $(or $(SEED),1) --kills 20
 
 chaos-mutants: .venv/ready  ## Put deliberate faults into the product: the checker must find each (MINUTES=1)
 	@for mutant in offsets fence token claims; do \

@@ -1,5 +1,7 @@
 """Breaks a stack by a seed: `python -m tests.chaos --seed 1 --minutes 10`.
 
+With `--kills 20` every process dies so often, and nothing else breaks, while 200,000 facts arrive besides the usual.
+
 Exit status 1: a rule does not hold; 2: the run itself failed.
 """
 
@@ -16,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tests.chaos.kills import draw_kills
 from tests.chaos.plan import MUTANTS, draw
 from tests.chaos.run import Outcome, run
 from tests.chaos.world import ROOT
@@ -28,6 +31,7 @@ def show(outcome: Outcome) -> None:
     """Print what a run has shown."""
     table = Table("figure", "value", show_header=False)
     table.add_row("faults injected", ", ".join(f"{kind} {n}" for kind, n in sorted(outcome.faults.items())))
+    table.add_row("deaths", ", ".join(f"{name} {n}" for name, n in outcome.deaths.items()) or "none")
     table.add_row("records in the log", ", ".join(f"{kind} {n:,}" for kind, n in sorted(outcome.events.items())))
     ends = (f"{name} " + " ".join(f"{n}x{status}" for status, n in of.items()) for name, of in outcome.ends.items())
     table.add_row("ended by themselves", ", ".join(ends) or "none")
@@ -48,13 +52,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long the nemesis works")
+    parser.add_argument("--kills", type=int, help="deaths of each process, instead of all kinds of faults")
+    parser.add_argument("--facts", type=int, default=200_000, help="facts that arrive during the kills")
     parser.add_argument("--mutant", choices=MUTANTS, help="put a deliberate fault into the product")
     parser.add_argument("--home", type=Path, help="data directory; default: one that is removed after a clean run")
     arguments = parser.parse_args()
     logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)  # a server that is frozen is asked all the same
+    if arguments.kills:
+        schedule = draw_kills(arguments.seed, arguments.kills, arguments.facts)
+    else:
+        schedule = draw(arguments.seed, 60 * arguments.minutes, arguments.mutant)
     home = arguments.home or Path(tempfile.mkdtemp(prefix="labelloop-chaos-"))
     try:
-        outcome = run(draw(arguments.seed, 60 * arguments.minutes, arguments.mutant), home, _console.print)
+        outcome = run(schedule, home, _console.print)
     except Exception:
         _console.print_exception()
         _console.print(f"the run itself failed; logs, plan and journal are in {home}")
@@ -62,12 +72,18 @@ def main() -> int:
     show(outcome)
     results = ROOT / "bench" / "results"
     results.mkdir(parents=True, exist_ok=True)
-    name = f"chaos-{arguments.seed}{f'-{arguments.mutant}' if arguments.mutant else ''}.json"
-    content = {"seed": arguments.seed, "minutes": arguments.minutes, "mutant": arguments.mutant, **asdict(outcome)}
+    kind = arguments.mutant or (f"kills-{arguments.kills}" if arguments.kills else "")
+    name = f"chaos-{arguments.seed}{f'-{kind}' if kind else ''}.json"
+    content = {"seed": arguments.seed, "minutes": round(schedule.seconds / 60, 2), "kind": kind, **asdict(outcome)}
     (results / name).write_text(json.dumps(content, indent=1))
     if outcome.violations:
         mutant = f" --mutant {arguments.mutant}" if arguments.mutant else ""
-        again = f"python -m tests.chaos --seed {arguments.seed} --minutes {arguments.minutes:g}{mutant}"
+        length = (
+            f"kills {arguments.kills} --facts {arguments.facts}"
+            if arguments.kills
+            else f"minutes {arguments.minutes:g}"
+        )
+        again = f"python -m tests.chaos --seed {arguments.seed} --{length}{mutant}"
         _console.print(f"seed {arguments.seed} fails; the same again: {again}\nlogs, plan and journal are in {home}")
         return 1
     if arguments.home is None:

@@ -41,6 +41,7 @@ class Outcome:
     Args:
         violations: Rules that do not hold.
         faults: Number of faults by kind.
+        deaths: How often each process was killed while it ran.
         events: Committed records by kind of topic.
         ends: How often each process ended by itself, by exit status.
         outages: Longest standstill of each part, seconds.
@@ -51,6 +52,7 @@ class Outcome:
 
     violations: list[Violation]
     faults: dict[str, int]
+    deaths: dict[str, int]
     events: dict[str, int]
     ends: dict[str, dict[int, int]]
     outages: dict[str, float]
@@ -196,6 +198,7 @@ def _outcome(
     return Outcome(
         violations,
         dict(nemesis.injected),
+        {name: part.deaths for name, part in world.parts.items() if part.deaths},
         dict(events),
         {name: dict(part.ends) for name, part in world.parts.items() if part.ends},
         {name: round(seconds, 1) for name, seconds in sorted(watch.longest.items())},

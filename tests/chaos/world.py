@@ -48,6 +48,7 @@ class Part:
         next_start: When it is started again, monotonic seconds.
         started: When it was started last.
         killed: Whether the nemesis ended it.
+        deaths: How often the nemesis did.
         history: Its own failures.
         ends: How often it ended by itself, by exit status.
     """
@@ -59,6 +60,7 @@ class Part:
     next_start: float = 0.0
     started: float = 0.0
     killed: bool = False
+    deaths: int = 0
     history: History = field(default_factory=History)
     ends: Counter[int] = field(default_factory=Counter)
 
@@ -166,6 +168,7 @@ class World:
         part = self.parts[name]
         if part.popen is not None and part.popen.poll() is None:
             part.killed = True
+            part.deaths += 1
             part.popen.kill()
         part.next_start = max(part.next_start, time.monotonic() + seconds)
 
