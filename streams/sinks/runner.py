@@ -36,6 +36,8 @@ from streams.transport.guards import BugLimit, TooManyBugs
 
 MAX_RECORDS = 50_000
 MAX_BYTES = 16 * 1024 * 1024
+MAX_BYTES_IN_ALL = 2 * MAX_BYTES
+"""Of all partitions together: what waits takes two to three times as much memory."""
 MAX_AGE_S = 1.0
 IDLE_S = 0.1
 """With nothing new for so long, what is there is written."""
@@ -184,12 +186,13 @@ class Sink:
         return True
 
     def _due(self, *, idle: bool) -> list[Partition]:
-        now = time.monotonic()
+        now, whole = time.monotonic(), sum(ledger.size for ledger in self._ledgers.values())
         return [
             partition
             for partition, ledger in self._ledgers.items()
             if ledger.due(
                 idle
+                or whole >= MAX_BYTES_IN_ALL
                 or ledger.waiting >= MAX_RECORDS
                 or ledger.size >= MAX_BYTES
                 or now - self._since.get(partition, now) >= MAX_AGE_S
@@ -210,19 +213,11 @@ class Sink:
         ]
         if intents:
             self._commit(intents)
-        rows = {partition: self._rows(partition, records) for partition, (_, records) in ranges.items() if records}
-        for built in rows.values():
-            self._weigh(built)
-            self._letters.send(built.dead)
-        for partition, built in rows.items():
-            range_ = ranges[partition][0]
-            if range_ is None:
-                continue
-            token = f"{partition[0]}:{partition[1]}:{range_.first}-{range_.last}"
-            if built.records:
-                self._insert(partition, built, token)
-            if self._names[partition[0]] == ACTIONS:
-                self._give_back(built.records, token)
+        stored = {
+            partition: self._store(partition, range_, records)
+            for partition, (range_, records) in ranges.items()
+            if range_ is not None and records
+        }
         positions = [
             TopicPartition(*partition, self._ledgers[partition].passed(range_))
             for partition, (range_, _) in ranges.items()
@@ -233,14 +228,23 @@ class Sink:
                 self._since[partition] = started  # what came behind a noted range
             else:
                 self._since.pop(partition, None)
-        for partition, built in rows.items():
-            metrics.RECORDS.labels(CONSUMER, self._names[partition[0]]).inc(len(built.records))
-            metrics.BATCH_RECORDS.labels(CONSUMER).observe(len(built.records))
+        for partition, count in stored.items():
+            metrics.RECORDS.labels(CONSUMER, self._names[partition[0]]).inc(count)
+            metrics.BATCH_RECORDS.labels(CONSUMER).observe(count)
         metrics.COMMIT_SECONDS.labels(CONSUMER).observe(time.monotonic() - started)
 
-    def _rows(self, partition: Partition, records: Sequence[Raw]) -> Rows:
+    def _store(self, partition: Partition, range_: Range, records: Sequence[Raw]) -> int:
+        """Insert the rows of a range and return their number; the rows of one range at a time take memory."""
         topic = self._names[partition[0]]
-        return build(topic, partition[0], partition[1], self._builds[topic], records)
+        rows = build(topic, *partition, self._builds[topic], records)
+        self._weigh(rows)
+        self._letters.send(rows.dead)
+        token = f"{partition[0]}:{partition[1]}:{range_.first}-{range_.last}"
+        if rows.records:
+            self._insert(partition, rows, token)
+        if topic == ACTIONS:
+            self._give_back(rows.records, token)
+        return len(rows.records)
 
     def _weigh(self, rows: Rows) -> None:
         """Stop before more records are given up by a fault of ours than dead letters may hide.
