@@ -136,7 +136,7 @@ def set_(
         history = projects.history(project)
         view = projects.at(project, history[-1].log_time if history else 0)
         if policy:
-            changes["policy"] = {**asdict(view.policy), **dict(map(_policy, policy))}
+            changes["policy"] = {**asdict(view.policy), **dict(map(read_policy, policy))}
         if training:
             changes["training"] = {**asdict(view.training), **dict(map(_training, training))}
         if member:
@@ -151,7 +151,12 @@ def _split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def _policy(text: str) -> tuple[str, str | int | float]:
+def read_policy(text: str) -> tuple[str, str | int | float]:
+    """Return the field of a policy and its value that NAME=VALUE gives.
+
+    Raises:
+        LabelloopError: there is no such field, or its value is of another type.
+    """
     name, _, value = text.partition("=")
     kind = _TYPES.get(name.strip())
     if kind is None:

@@ -7,19 +7,18 @@ dead-letter topic, its neighbours are folded, and each item is emitted once per 
 from collections.abc import Iterable
 from typing import Any, cast
 
-from streams import codec, events
+from streams import codec
 from streams.catalogue import TOPICS
 from streams.dead_letters import DeadLetter
 from streams.errors import LabelloopError, NotNow, Poison
 from streams.events import Event
 from streams.keys import project_partition
-from streams.processors.admission import authorise, check_home, decoded, own_key
-from streams.processors.answer import unsure_reviewers
-from streams.processors.claims import apply_claim
+from streams.processors.admission import check_home
 from streams.processors.fits import Skills
-from streams.processors.item_state import FORMAT, ItemState, fold, new_state
+from streams.processors.item_state import FORMAT, ItemState, new_state
 from streams.processors.rescoring import SLICE_ITEMS, Slices
 from streams.processors.snapshots import Snapshot, snapshots
+from streams.processors.taking import take
 from streams.projects import Projects
 from streams.transport.batch import Batch, Effects, Outgoing, Record, Row, Rows
 
@@ -64,19 +63,13 @@ class Items:
         touched: dict[bytes, ItemState] = {}
         changed: dict[bytes, tuple[ItemState, int]] = {}  # with the log time of the last fact that changed it
         dead: list[DeadLetter] = []
+
+        def state_of(key: bytes, event: Event) -> ItemState:
+            return touched.get(key) or self._state(key, event, batch.partition, rows)
+
         for record in batch.records:
             try:
-                event = decoded(topic, record.value)
-                events.validate(topic, event, record.timestamp)
-                key = own_key(event, record.key)
-                state = touched.get(key) or self._state(key, event, batch.partition, rows)
-                view = self._projects.at(event["project"], record.timestamp)
-                authorise(topic, event, view)
-                if topic == "claims":
-                    unsure_by = unsure_reviewers(state["facts"].get("corrections", {}))
-                    moved = apply_claim(state["claims"], event, record.timestamp, view.policy.lease_ms, unsure_by)
-                else:
-                    moved = fold(state, topic, event, record.timestamp, len(record.value or b""))
+                key, state, moved, _ = take(topic, record, self._projects, state_of)
             except Poison as poison:
                 dead.append(_dead_letter(batch, record, poison))
                 continue

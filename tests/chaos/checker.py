@@ -164,7 +164,7 @@ def derived(evidence: Evidence, offline: Offline, states: Mapping[bytes, ItemSta
     decided = {
         key: {**state, "claims": states[key]["claims"]} for key, state in offline.states.items() if key in states
     }
-    expected = settled(offline, decided).records  # type: ignore[arg-type]
+    expected = settled(offline, decided)  # type: ignore[arg-type]
     for topic in (*_SETTLED, *_FITS):
         newest = _newest(evidence, topic)
         for key in sorted({*expected[topic], *newest}):

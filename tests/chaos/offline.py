@@ -1,25 +1,23 @@
 """What must have come out, computed from the facts in one go: states, dead letters, fits, settled topics. Pure."""
 
-import copy
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from streams import codec, events
 from streams.catalogue import ITEM_FACTS
 from streams.errors import Poison
 from streams.processors.admission import authorise, decoded, own_key
-from streams.processors.fits import Skills, proposals
 from streams.processors.item_state import Fact, ItemState, new_state
 from streams.processors.items import Items
-from streams.processors.snapshots import snapshots
 from streams.projects import Projects
-from streams.quality.project import Project
+from streams.replay.settled import settled as settle_project
 from streams.transport.batch import Batch, MemoryRows, Outgoing
 from tests.chaos.evidence import Evidence, Record
 
 PREFIX = "labelloop"
+_OF_FITS = ("annotators", "skill", "agreement")
 
 DeadPlace = tuple[str, int, int, str]
 """Topic (without the prefix), partition, offset and reason of a dead letter."""
@@ -124,42 +122,21 @@ def _verdicts(evidence: Evidence) -> dict[bytes, list[tuple[str, Fact]]]:
     return found
 
 
-@dataclass(slots=True)
-class Settled:
-    """Newest record of each key of the derived, compacted topics, by topic; of fits without their number."""
-
-    records: dict[str, dict[bytes, Any]] = field(default_factory=lambda: defaultdict(dict))
-
-
-def settled(offline: Offline, states: Mapping[bytes, ItemState]) -> Settled:
-    """Return what the derived topics settle on.
+def settled(offline: Offline, states: Mapping[bytes, ItemState]) -> dict[str, dict[bytes, Any]]:
+    """Return what the derived topics settle on, newest record of each key by topic; of fits without their number.
 
     Args:
         offline: The facts, folded.
         states: State of each item with the claims that the log decided.
     """
-    found = Settled()
+    found = defaultdict[str, dict[bytes, Any]](dict)
     by_project = defaultdict[str, list[ItemState]](list)
     for _, state in sorted(states.items()):
         by_project[state["project"]].append(state)
     for name, mine in by_project.items():
-        view = offline.projects.latest(name)
-        labels, skills = Project(), Skills()
-        for state in mine:
-            for snapshot in snapshots(_unsent(state), view):
-                if snapshot.topic == "judgements":
-                    labels.apply(codec.decode(snapshot.value)[1])
-        truth = labels.fit(view.classes or ())
-        for proposal in proposals(name, labels, truth, view, 1, "settle"):
-            if proposal.topic == "annotators":
-                skills.learn(proposal.value, 0)
-            if proposal.topic != "rescores":
-                found.records[proposal.topic][proposal.key] = without_number(proposal.value)
-        scorer, signals = skills.scorer(name), skills.signals(name)
-        for state in mine:
-            for snapshot in snapshots(_unsent(state), view, scorer, signals):
-                if not snapshot.topic.startswith("review.p"):
-                    found.records[snapshot.topic][snapshot.key] = snapshot.value
+        for topic, records in settle_project(name, mine, offline.projects.latest(name)).records.items():
+            for key, value in records.items():
+                found[topic][key] = without_number(value) if topic in _OF_FITS else value
     return found
 
 
@@ -168,12 +145,6 @@ def without_number(value: bytes | None) -> dict[str, Any]:
     record = dict(codec.decode(value)[1])
     del record["refit"]
     return record
-
-
-def _unsent(state: ItemState) -> ItemState:
-    fresh = copy.copy(state)
-    fresh["sent"] = {"state": "", "task": "", "disagreement": "", "corrected": "", "judgements": {}}
-    return fresh
 
 
 class Owner(NamedTuple):

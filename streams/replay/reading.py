@@ -1,0 +1,142 @@
+"""Reads what a past state is made of, from the log."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer
+
+from streams.catalogue import ITEM_FACTS
+from streams.errors import LabelloopError
+from streams.keys import item_key, make_key, partition_of
+from streams.projects import Projects
+from streams.query.lag import LagReader
+from streams.query.log import Tell, reader, records
+from streams.replay.past import Logged, Past, past
+from streams.settings import Settings
+from streams.transport.topics import builds
+
+PROJECTS, RECEIPTS = "projects", "feedback"
+
+Ends = Mapping[tuple[str, int], int]
+"""How far each partition counts: the offset behind the last record, by topic (without the prefix) and partition."""
+
+
+def ends_at(settings: Settings, log_time: int | None = None, topics: tuple[str, ...] = ITEM_FACTS) -> Ends:
+    """Return how far the log went at a time.
+
+    Args:
+        settings: Where Kafka is.
+        log_time: The time, ms; None: now.
+        topics: Topics beside that of the projects' settings.
+
+    Raises:
+        LabelloopError: Kafka does not answer, or a topic was never made.
+    """
+    with LagReader(settings) as lag:
+        found = lag.settled_offsets(topics, log_time)
+        # asked for last: the settings that a fact was judged by are there whenever the fact is
+        return found | lag.settled_offsets([PROJECTS], log_time)
+
+
+def ends_in(settings: Settings, file: Path) -> Ends:
+    """Return how far the log is to be read by a file: the manifest of a snapshot, or a list of positions.
+
+    A snapshot is made of some topics only; the others count up to the time of its last fact.
+
+    Raises:
+        LabelloopError: it is no such file, or it is about another log.
+    """
+    try:
+        content: Any = json.loads(file.read_text(encoding="utf-8"))
+        listed = content["offsets"] if isinstance(content, dict) else content
+        named = {(str(one["topic"]), int(one["partition"])): int(one["offset"]) for one in listed}
+        numbers = {str(one["topic"]): int(one["build"]) for one in listed}
+        as_of = content.get("as_of") if isinstance(content, dict) else None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise LabelloopError(
+            f"{file} names no offsets ({error}): give what `labelloop state --json` or "
+            "`labelloop snapshot show --json` prints"
+        ) from error
+    built, now = builds(settings), ends_at(settings)
+    for topic, number in numbers.items():
+        if topic not in built or built[topic] != number:
+            raise LabelloopError(f"{topic} is build {built.get(topic, 'none')}, and {file} is about build {number}")
+    missing = sorted({topic for topic, _ in now.keys() - named.keys()})
+    if missing and not isinstance(as_of, int):
+        raise LabelloopError(f"{file} lacks offsets of {', '.join(missing)}")
+    found = {**(ends_at(settings, as_of) if missing else {}), **named}
+    for (topic, partition), offset in found.items():
+        if not 0 <= offset <= now.get((topic, partition), -1):
+            raise LabelloopError(f"{topic}-{partition} ends at {now.get((topic, partition), 0):,}, before {offset:,}")
+    return found
+
+
+def listed(settings: Settings, ends: Ends) -> list[dict[str, Any]]:
+    """Return ends as `ends_in` reads them."""
+    built = builds(settings)
+    return [
+        {"topic": topic, "partition": partition, "offset": offset, "build": built[topic]}
+        for (topic, partition), offset in sorted(ends.items())
+    ]
+
+
+def read_past(
+    settings: Settings, project: str, ends: Ends, tell: Tell = lambda passed, of: None
+) -> tuple[Past, Projects]:
+    """Return a project's items as they were, and the settings of all projects then.
+
+    Args:
+        settings: Where Kafka is.
+        project: The project.
+        ends: How far the log counts.
+        tell: Told of the progress.
+
+    Raises:
+        LabelloopError: Kafka does not answer, or there is nothing of the project.
+    """
+    with reader(settings) as consumer:
+        projects = _projects(consumer, settings, ends)
+        facts = {at: end for at, end in ends.items() if at[0] in ITEM_FACTS}
+        found = past(_records(consumer, settings, facts, make_key(project) + b"/", tell), projects, settings.partitions)
+    if not found.states:
+        raise LabelloopError(f"the log has no fact about an item of {project!r} up to there")
+    return found, projects
+
+
+def read_story(
+    settings: Settings, project: str, item_id: str, tell: Tell = lambda passed, of: None
+) -> tuple[list[Logged], Projects]:
+    """Return all that the log has of one item, and the settings of all projects.
+
+    Raises:
+        LabelloopError: Kafka does not answer, or there is nothing of the item.
+    """
+    key = item_key(project, item_id)
+    home = partition_of(key, settings.partitions)
+    ends = ends_at(settings, topics=(*ITEM_FACTS, RECEIPTS))
+    with reader(settings) as consumer:
+        projects = _projects(consumer, settings, ends)
+        mine = {at: end for at, end in ends.items() if at[0] != PROJECTS and at[1] == home}
+        found = [record for record in _records(consumer, settings, mine, key, tell) if record.key == key]
+    if not found:
+        raise LabelloopError(f"the log has nothing of item {item_id!r} of project {project!r}")
+    return found, projects
+
+
+def _projects(consumer: Consumer, settings: Settings, ends: Ends) -> Projects:
+    projects = Projects()
+    for record in _records(consumer, settings, {at: end for at, end in ends.items() if at[0] == PROJECTS}, b""):
+        projects.learn(record.value, record.timestamp)
+    return projects
+
+
+def _records(
+    consumer: Consumer, settings: Settings, ends: Ends, prefix: bytes, tell: Tell = lambda passed, of: None
+) -> Iterator[Logged]:
+    for topic, message in records(consumer, settings, {at: range(end) for at, end in ends.items()}, tell):
+        key = message.key()
+        if (key or b"").startswith(prefix):
+            partition, offset = message.partition() or 0, message.offset() or 0
+            yield Logged(topic, partition, offset, message.timestamp()[1], key, message.value())
