@@ -25,6 +25,7 @@ _COMMANDS = {
     "undo": "review",
     "unsure": "review",
     "show": "review",
+    "history": "history",
     "sql": "read",
     "export": "read",
     "history": "replay",

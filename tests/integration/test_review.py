@@ -1,5 +1,6 @@
 """Reviewers against a real log: the queue, the race for an item, verdicts and their undoing."""
 
+import json
 import os
 import subprocess
 import sys
@@ -129,4 +130,30 @@ def test_the_commands_do_the_same(stack: Settings, tmp_path: Path) -> None:
     assert run("confirm", "agreed", "--as", "tom").returncode == 0
     eventually(lambda: "agreed" not in run("queue").stdout, "the confirmed item leaves the queue")
     unknown = run("correct", "nothing", "cat", "--as", "tom")
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (1, 1)
+
+
+def test_the_history_of_an_item_comes_from_the_log(stack: Settings) -> None:
+    publish_split_votes(stack)
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "streams.cli", *words, "--project", "p"]
+        return subprocess.run(command, capture_output=True, text=True, env=os.environ | stack.environment(), timeout=60)
+
+    with ReviewQueue("p", reviewer="tom", settings=stack) as tom:
+        eventually(lambda: tom.head(1) and len(tom.get("agreed")["annotators"]) == 4, "all labels are folded")
+        assert tom.claim(tom.get("split"))
+        tom.verdict(tom.get("split"), "corrected", "dog", reason="ears")
+        with Producer(stack) as producer:
+            producer.flag("p", "split", "a", "unclear", text="a fox?")
+        eventually(lambda: tom.get("split")["open_flags"] == 1, "the flag is folded")
+        status = tom.get("split")["status"]
+    steps = [json.loads(line) for line in run("history", "split", "--format", "jsonl").stdout.splitlines()]
+    kinds = ["labels", "labels", "labels", "claims", "corrections", "flags"]
+    assert [step["topic"] for step in steps] == kinds
+    assert [step["actor"] for step in steps] == ["a", "b", "ria", "tom", "tom", "a"]
+    assert (steps[4]["reason"], steps[4]["caused"]) == ("ears", ["closed the task"])
+    assert (status, steps[5]["caused"]) == ("open", ["re-opened the task"])
+    assert "(reviewer)" in run("history", "split").stdout
+    unknown = run("history", "nothing")
     assert (unknown.returncode, unknown.stderr.count("\n")) == (1, 1)
