@@ -251,7 +251,7 @@ def _says(topic: str, event: Event) -> str:
             return f"[{event['thread']}] {event['text']}" + (" (settled)" if event["resolved"] else "")
         case "corrections":
             undone = f" {event['undoes']}" if event["undoes"] else ""
-            return event["verdict"] + (f" {label}" if label is not None else "") + undone
+            return f"{event['verdict']}{'' if label is None else f' {label}'}{undone}"
         case "predictions":
             likeliest = max(event["probabilities"].items(), key=lambda one: one[1], default=(None, 0.0))[0]
             return f"{event['model_version']} says {label if label is not None else likeliest}"

@@ -4,10 +4,13 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import codec, events
+from streams.cli.history import history
 from streams.events import Event
 from streams.keys import item_key, partition_of
 from streams.processors.items import Items
@@ -199,3 +202,13 @@ def test_what_moved_leads_to_the_state_that_the_processor_tells(facts: list[tupl
                 live = codec.decode(out.value)[1]["status"]
     moves = [_MOVES[text] for step in told(records) for text in step.caused if text in _MOVES]
     assert (moves or ["unlabelled"])[-1] == live
+
+
+def test_the_table_says_who_what_why_and_what_it_caused(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = told(log(("labels", label("anna", "[red]")), ("corrections", verdict("ria", "rejected", reason="blurred"))))
+    monkeypatch.setattr("streams.cli.history.read_story", lambda *_: steps)
+    monkeypatch.setenv("LABELLOOP_KAFKA", "nowhere:1")
+    monkeypatch.setenv("COLUMNS", "200")
+    out = CliRunner().invoke(history, [ITEM, "--project", PROJECT], catch_exceptions=False).output
+    assert "1970-01-01 00:00:01  anna (annotator)  labels: labelled it [red]" in out
+    assert [word in out for word in ("ria (reviewer)", "blurred", "closed the task")] == [True] * 3
