@@ -25,7 +25,6 @@ _COMMANDS = {
     "undo": "review",
     "unsure": "review",
     "show": "review",
-    "history": "history",
     "sql": "read",
     "export": "read",
     "history": "replay",

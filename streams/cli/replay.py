@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -23,7 +23,6 @@ from streams.replay.compare import Difference, difference, queue
 from streams.replay.past import Past
 from streams.replay.reading import Ends, ends_at, ends_in, listed, read_past, read_story
 from streams.replay.settled import Settled, settled
-from streams.replay.story import REFUSED, story
 from streams.settings import Settings
 
 _TOLD = ("review.state", "judgements", "disagreement", "labels.corrected", "skill", "agreement")
@@ -53,31 +52,30 @@ def _ends(settings: Settings, at: str | None, offsets: Path | None) -> Ends:
 @click.command()
 @click.argument("item")
 @project_option
-@click.option("--json", "as_json", is_flag=True, help="As JSON, an object a line.")
+@click.option("--format", "form", type=click.Choice(["table", "jsonl"]), default="table", help="Default: table.")
 @data_option
-def history(item: str, project: str, as_json: bool, data: Path | None) -> None:
-    """Tell the whole story of an item: who did what, why, and what came of it.
+def history(item: str, project: str, form: Literal["table", "jsonl"], data: Path | None) -> None:
+    """Tell the whole story of an item, from the log and in its order: who, what, why, and what it caused.
 
-    It is read from the log: it also has what was refused, and who was told of it. What a fact changed is told by the
-    votes alone, without the skill of the annotators.
-
-    Example: labelloop history img-7 --project birds
+    \b
+    Examples:
+      labelloop history img-7 --project birds
+      labelloop history img-7 --project birds --format jsonl
     """
-    settings = Settings.load(data)
     with bar("reading the log") as tell:
-        records, projects = read_story(settings, project, item, tell)
-    entries = story(project, item, records, projects)
-    if as_json:
-        for entry in entries:
-            click.echo(json.dumps(asdict(entry), ensure_ascii=False))
+        steps = read_story(Settings.load(data), project, item, tell)
+    if form == "jsonl":
+        for step in steps:
+            click.echo(json.dumps(asdict(step), ensure_ascii=False))
         return
-    table = Table(title=Text(f"{project}: {item}"), title_justify="left")
-    for column in ("", "when (UTC)", "what", "who", "says", "why", "what came of it"):
+    table = Table(title=Text(f"{project}/{item}"), title_justify="left", box=None)
+    for column in ("when (UTC)", "who", "what", "why", "caused"):
         table.add_column(column, overflow="fold")
-    for n, entry in enumerate(entries, 1):
-        cells = (str(n), told_time(entry.at), entry.topic, f"{entry.who} ({entry.role})" if entry.who else "")
-        texts = (*cells, entry.says, entry.why, entry.caused)
-        table.add_row(*map(Text, texts), style="red" if entry.kind == REFUSED else None)
+    for step in steps:
+        who = f"{step.actor} ({step.role})" if step.role else step.actor or "-"
+        why = "; ".join(filter(None, (step.reason, step.caused_by and f"after {step.caused_by}")))
+        cells = (who, f"{step.topic}: {step.says}", why, "; ".join(step.caused))
+        table.add_row(told_time(step.log_time), *map(Text, cells))
     Console().print(table)
 
 

@@ -14,10 +14,11 @@ from streams.projects import Projects
 from streams.query.lag import LagReader
 from streams.query.log import Tell, reader, records
 from streams.replay.past import Logged, Past, past
+from streams.replay.story import SOURCES, Step, story
 from streams.settings import Settings
 from streams.transport.topics import builds
 
-PROJECTS, RECEIPTS = "projects", "feedback"
+PROJECTS = "projects"
 
 Ends = Mapping[tuple[str, int], int]
 """How far each partition counts: the offset behind the last record, by topic (without the prefix) and partition."""
@@ -105,24 +106,21 @@ def read_past(
     return found, projects
 
 
-def read_story(
-    settings: Settings, project: str, item_id: str, tell: Tell = lambda passed, of: None
-) -> tuple[list[Logged], Projects]:
-    """Return all that the log has of one item, and the settings of all projects.
+def read_story(settings: Settings, project: str, item_id: str, tell: Tell = lambda passed, of: None) -> list[Step]:
+    """Return what happened to an item, in log order; of each topic only the item's partition is read.
 
     Raises:
-        LabelloopError: Kafka does not answer, or there is nothing of the item.
+        LabelloopError: nothing ever happened to it, or Kafka does not answer.
     """
-    key = item_key(project, item_id)
-    home = partition_of(key, settings.partitions)
-    ends = ends_at(settings, topics=(*ITEM_FACTS, RECEIPTS))
+    home = partition_of(item_key(project, item_id), settings.partitions)
+    ends = ends_at(settings, topics=SOURCES)
     with reader(settings) as consumer:
-        projects = _projects(consumer, settings, ends)
         mine = {at: end for at, end in ends.items() if at[0] != PROJECTS and at[1] == home}
-        found = [record for record in _records(consumer, settings, mine, key, tell) if record.key == key]
-    if not found:
-        raise LabelloopError(f"the log has nothing of item {item_id!r} of project {project!r}")
-    return found, projects
+        found = [*_records(consumer, settings, mine, b"", tell)]
+        steps = story(project, item_id, found, _projects(consumer, settings, ends), settings.partitions)
+    if not steps:
+        raise LabelloopError(f"no item {item_id!r} in {project!r}: the log says nothing of it")
+    return steps
 
 
 def _projects(consumer: Consumer, settings: Settings, ends: Ends) -> Projects:

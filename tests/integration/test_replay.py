@@ -120,7 +120,7 @@ def test_the_state_at_an_instant_is_what_was_recorded_then(stack: Settings, inst
     assert {moved["to"] for moved in strict["tiers"]} == {"p0"}
 
     item = told["review.state"][0]["item_id"]
-    result = CliRunner().invoke(history, [item, "-p", "p", "--json"])
+    result = CliRunner().invoke(history, [item, "-p", "p", "--format", "jsonl"])
     entries = [json.loads(line) for line in result.output.splitlines()]
     facts = [
         record for topic in ("labels", "corrections", "flags", "claims", "gold") for record in of(stack, topic, item)
@@ -131,7 +131,7 @@ def test_the_state_at_an_instant_is_what_was_recorded_then(stack: Settings, inst
         (state, ["--at", "1970-01-01"], "no fact about an item of 'p' up to there"),
         (state, ["--item", "nobody"], "no fact about item 'nobody'"),
         (whatif, ["--set", "p9=1"], "a policy has no 'p9'"),
-        (history, ["nobody"], "nothing of item 'nobody'"),
+        (history, ["nobody"], "no item 'nobody'"),
     ):
         failed = CliRunner().invoke(command, [*words, "-p", "p"])
         assert why in str(failed.exception), failed.output

@@ -14,7 +14,7 @@ from streams.embedded import child
 from streams.errors import LabelloopError
 from streams.producers.producer import Producer
 from streams.query.review import ReviewQueue
-from streams.query.story import read_story
+from streams.replay.reading import read_story
 from streams.settings import Settings
 from streams.transport.topics import ensure
 from tests.waiting import eventually

@@ -14,7 +14,6 @@ from streams.projects import Policy, Projects, ProjectView
 from streams.replay.compare import difference
 from streams.replay.past import Logged, Past, past
 from streams.replay.settled import settled
-from streams.replay.story import REFUSED, TOLD, story
 from streams.transport.batch import Batch, MemoryRows
 from tests.unit.facts import PROJECT, fact, label, verdict
 
@@ -120,53 +119,3 @@ def test_another_policy_moves_tiers_and_order() -> None:
     assert ageing.tau is not None
     assert ageing.tau < 0.9
     assert ageing.overlap[10] < 1
-
-
-def test_a_story_tells_who_why_and_what_came_of_it() -> None:
-    first, second = label("anna", "cat"), label("ben", "dog")
-    decided = verdict("rita", "corrected", "dog", reason="it barks", caused_by=second["event_id"])
-    receipt = {
-        "event_id": "r",
-        "project": PROJECT,
-        "item_id": "i",
-        "recipient": "anna",
-        "recipient_role": "annotator",
-        "caused_by": decided["event_id"],
-        "stage": "learnt",
-        "model_version": "m-1",
-        "right_after": True,
-        "at": 0,
-    }
-    records = logged([("labels", first), ("labels", second), ("labels", second), ("corrections", decided)])
-    wrong = Logged("labels", records[0].partition, 9, START + 8000, records[0].key, b"no fact")
-    receipts = Logged("feedback", records[0].partition, 0, START + 9000, records[0].key, told(receipt))
-    entries = story(PROJECT, "i", [receipts, wrong, *records], Projects())
-    assert [(entry.topic, entry.who, entry.says) for entry in entries[:4]] == [
-        ("labels", "anna", "cat"),
-        ("labels", "ben", "dog"),
-        ("labels", "ben", "dog"),
-        ("corrections", "rita", "corrected dog"),
-    ]
-    assert "task unlabelled → open" in entries[0].caused
-    assert entries[2].caused == "a copy: nothing"
-    assert entries[3].why == "it barks; because of 2"
-    assert "→ closed" in entries[3].caused
-    assert "answer cat → dog" in entries[3].caused
-    assert (entries[4].kind, entries[4].caused) == (REFUSED, "a dead letter: undecodable")
-    assert (entries[5].kind, entries[5].who, entries[5].why) == (TOLD, "anna", "because of 4")
-    assert entries[5].says == "learnt by m-1, which gets it right"
-
-
-def told(receipt: dict[str, Any]) -> bytes:
-    """Return a receipt as it is published, with whatever it leaves out."""
-    rest = {
-        "cause_kind": "correction",
-        "by": "rita",
-        "by_role": "reviewer",
-        "similar_items": 0,
-        "similar_right_before": 0,
-        "similar_right_after": 0,
-        "place": 1,
-        "told": True,
-    }
-    return codec.encode("feedback", {**rest, **receipt})

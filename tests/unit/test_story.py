@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import codec, events
-from streams.cli.history import history
+from streams.cli.replay import history
 from streams.events import Event
 from streams.keys import item_key, partition_of
 from streams.processors.items import Items
-from streams.processors.story import Read, Step, story
 from streams.projects import Projects
+from streams.replay.past import Logged
+from streams.replay.story import Step, story
 from streams.transport.batch import Batch, MemoryRows
 from tests.unit.facts import ITEM, PROJECT, fact, label, verdict
 from tests.unit.test_items import Fetched
@@ -25,17 +26,17 @@ KEY = item_key(PROJECT, ITEM)
 HOME = partition_of(KEY, PARTITIONS)
 
 
-def log(*facts: tuple[str, Event], start: int = 1_000) -> list[Read]:
+def log(*facts: tuple[str, Event], start: int = 1_000) -> list[Logged]:
     """Return facts as the log holds them, one a second."""
     offsets = dict[str, int]()
     found = []
     for n, (topic, event) in enumerate(facts):
         offsets[topic] = offsets.get(topic, -1) + 1
-        found.append(Read(topic, HOME, offsets[topic], start + 1_000 * n, KEY, codec.encode(topic, event)))
+        found.append(Logged(topic, HOME, offsets[topic], start + 1_000 * n, KEY, codec.encode(topic, event)))
     return found
 
 
-def told(records: Iterable[Read], projects: Projects | None = None) -> list[Step]:
+def told(records: Iterable[Logged], projects: Projects | None = None) -> list[Step]:
     return story(PROJECT, ITEM, records, projects or Projects(), PARTITIONS)
 
 
@@ -81,7 +82,7 @@ def test_the_order_of_reading_does_not_matter() -> None:
 
 def test_offsets_come_before_times_where_the_clock_was_set_back() -> None:
     first, second = log(("labels", label("anna", "cat")), ("labels", label("ben", "dog")))
-    steps = told([first._replace(log_time=9_000), second._replace(log_time=1_000)])
+    steps = told([first._replace(timestamp=9_000), second._replace(log_time=1_000)])
     assert [step.actor for step in steps] == ["anna", "ben"]
 
 
@@ -100,7 +101,7 @@ def test_what_is_refused_and_what_is_a_copy_changes_nothing() -> None:
     projects.apply(settings(classes=["cat"]), 0)
     wrong, right = label("anna", "dog"), label("ben", "cat")
     records = log(("labels", wrong), ("labels", right), ("labels", right))
-    records.append(Read("labels", HOME, 9, 9_000, KEY, b"garbage"))
+    records.append(Logged("labels", HOME, 9, 9_000, KEY, b"garbage"))
     steps = told(records, projects)
     assert steps[0].caused[0].startswith("dead letter, unknown_class: 'dog'")
     assert steps[1].caused == ("opened the task",)
@@ -119,13 +120,13 @@ def test_a_dead_letter_given_back_counts_from_its_own_time() -> None:
         "topic": "labelloop.labels",
         "partition": HOME,
         "offset": 0,
-        "log_time": refused.log_time,
+        "log_time": refused.timestamp,
         "attempt": 1,
         "reason": "bug",
         "key": KEY,
         "value": refused.value,
     }
-    again = Read("dead-letters.actions", HOME, 0, 5_000, KEY, codec.encode("dead_letter_actions", action))
+    again = Logged("dead-letters.actions", HOME, 0, 5_000, KEY, codec.encode("dead_letter_actions", action))
     (step,) = told([again])
     assert (step.actor, step.reason, step.caused) == ("lena", "the class is declared", ("opened the task",))
     other = codec.encode("dead_letter_actions", action | {"consumer": "sink"})
@@ -157,7 +158,7 @@ def test_a_receipt_is_told_beside_what_it_answers() -> None:
         "at": 5_000,
     }
     records = log(("labels", label("anna", "dog")), ("corrections", right))
-    records.append(Read("feedback", HOME, 0, 5_000, KEY, codec.encode("feedback", receipt)))
+    records.append(Logged("feedback", HOME, 0, 5_000, KEY, codec.encode("feedback", receipt)))
     assert [step.caused for step in told(records)] == [
         ("opened the task",),
         ("closed the task", "receipt to ria: snapshot s-1 took it, model m-2 promoted"),
@@ -166,7 +167,7 @@ def test_a_receipt_is_told_beside_what_it_answers() -> None:
 
 def test_other_items_are_passed_over() -> None:
     other = label("anna", "cat", item_id="other")
-    assert told([Read("labels", HOME, 0, 1_000, item_key(PROJECT, "other"), codec.encode("labels", other))]) == []
+    assert told([Logged("labels", HOME, 0, 1_000, item_key(PROJECT, "other"), codec.encode("labels", other))]) == []
 
 
 _MOVES = {
@@ -194,7 +195,7 @@ def test_what_moved_leads_to_the_state_that_the_processor_tells(facts: list[tupl
     records, rows, live = log(*facts), MemoryRows(), "unlabelled"
     items = Items("x", PARTITIONS, Projects())
     for record in records:
-        fetched = Fetched(record.value, KEY, record.offset, record.log_time)
+        fetched = Fetched(record.value, KEY, record.offset, record.timestamp)
         effects = items.handle(Batch(f"x.{record.topic}", HOME, [fetched], record.offset, record.offset + 1), rows)
         rows.update(effects.rows)
         for out in effects.records:
@@ -206,7 +207,7 @@ def test_what_moved_leads_to_the_state_that_the_processor_tells(facts: list[tupl
 
 def test_the_table_says_who_what_why_and_what_it_caused(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = told(log(("labels", label("anna", "[red]")), ("corrections", verdict("ria", "rejected", reason="blurred"))))
-    monkeypatch.setattr("streams.cli.history.read_story", lambda *_: steps)
+    monkeypatch.setattr("streams.cli.replay.read_story", lambda *_: steps)
     monkeypatch.setenv("LABELLOOP_KAFKA", "nowhere:1")
     monkeypatch.setenv("COLUMNS", "200")
     out = CliRunner().invoke(history, [ITEM, "--project", PROJECT], catch_exceptions=False).output

@@ -6,25 +6,26 @@ what had changed. Tiers and priorities are not told: they depend on the fits of 
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 
-from streams import codec, events
+from streams import codec
 from streams.catalogue import ACTIONS, ITEM_FACTS, TOPICS
 from streams.dead_letters import given_back
 from streams.errors import Poison
 from streams.events import Event
 from streams.keys import item_key
-from streams.processors.admission import authorise, check_home, decoded, own_key
-from streams.processors.answer import answer, unsure_reviewers
-from streams.processors.claims import apply_claim
-from streams.processors.item_state import ItemState, fold, new_state
+from streams.processors.admission import check_home, decoded
+from streams.processors.answer import answer
+from streams.processors.item_state import ItemState, new_state
 from streams.processors.items import CONSUMER
+from streams.processors.taking import take
 from streams.processors.task import consensus, label_text, review_task
 from streams.projects import Projects
+from streams.replay.past import Logged
 
 RECEIPTS = "feedback"
 """Topic of the receipts, which say what a fact led to."""
@@ -33,17 +34,6 @@ SOURCES = (*ITEM_FACTS, ACTIONS, RECEIPTS)
 """Topics that an item's story is made of, beside the settings of its project."""
 
 _ORDER = {name: n for n, name in enumerate(TOPICS)}
-
-
-class Read(NamedTuple):
-    """A record of the item's partition; `topic` is without the prefix, `log_time` in ms."""
-
-    topic: str
-    partition: int
-    offset: int
-    log_time: int
-    key: bytes | None
-    value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +67,7 @@ class Step:
     caused: tuple[str, ...] = ()
 
 
-def story(project: str, item_id: str, records: Iterable[Read], projects: Projects, partitions: int) -> list[Step]:
+def story(project: str, item_id: str, records: Iterable[Logged], projects: Projects, partitions: int) -> list[Step]:
     """Return what happened to an item, in log order; empty if nothing did.
 
     Within a topic the order is the offsets'; between topics the log times', ties as the catalogue has the topics.
@@ -110,12 +100,12 @@ def story(project: str, item_id: str, records: Iterable[Read], projects: Project
     return [replace(step, caused=(*step.caused, *receipts.get(step.event_id or "", ()))) for step in told.steps]
 
 
-def _in_order(own: bytes, records: Iterable[Read]) -> Iterator[tuple[int, Read]]:
+def _in_order(own: bytes, records: Iterable[Logged]) -> Iterator[tuple[int, Logged]]:
     """Yield an item's records in log order, each with the time that it counts from.
 
     A broker's clock may have been set back: then a record counts from the time of the one before it in its topic.
     """
-    of_topic = defaultdict[str, list[Read]](list)
+    of_topic = defaultdict[str, list[Logged]](list)
     for record in records:
         key = record.key
         if record.topic == ACTIONS:
@@ -126,7 +116,7 @@ def _in_order(own: bytes, records: Iterable[Read]) -> Iterator[tuple[int, Read]]
     streams = []
     for topic in sorted(of_topic, key=_ORDER.__getitem__):
         mine = sorted(of_topic[topic], key=lambda record: record.offset)
-        streams.append([*zip(accumulate((record.log_time for record in mine), max), mine, strict=True)])
+        streams.append([*zip(accumulate((record.timestamp for record in mine), max), mine, strict=True)])
     return heapq.merge(*streams, key=lambda one: one[0])
 
 
@@ -151,15 +141,15 @@ class _Told:
                 says += f" {event['guideline']['version']}"
             self.steps.append(replace(_who(Step(log_time, "projects", 0, None), event), says=says, caused=moved))
 
-    def record(self, record: Read) -> None:
+    def record(self, record: Logged) -> None:
         """Tell of a record: what it says, and what came of it."""
-        step = Step(record.log_time, record.topic, record.partition, record.offset)
+        step = Step(record.timestamp, record.topic, record.partition, record.offset)
         original = given_back(record.value, CONSUMER) if record.topic == ACTIONS else None
         if original is not None:
             action = codec.decode(record.value)[1]
             topic = original.topic.rpartition(".")[2]  # no fact about an item has a dot in its topic's name
             place = original.partition, original.offset
-            _, caused = self._folded(Read(topic, *place, original.timestamp, original.key, original.value))
+            _, caused = self._folded(Logged(topic, *place, original.timestamp, original.key, original.value))
             says = f"gave the dead letter of {topic}-{place[0]}, offset {place[1]}, back"
             step = replace(step, actor=action["by"], says=says, reason=action["text"], caused=caused)
         else:
@@ -169,29 +159,26 @@ class _Told:
             step = replace(step, says=says, caused=caused)
         self.steps.append(step)
 
-    def _folded(self, record: Read) -> tuple[Event | None, tuple[str, ...]]:
+    def _folded(self, record: Logged) -> tuple[Event | None, tuple[str, ...]]:
         """Return the fact in a record and what it caused."""
         event = None
         try:
             event = decoded(record.topic, record.value)
-            events.validate(record.topic, event, record.log_time)
-            key = own_key(event, record.key)
-            check_home(key, record.partition, self.partitions)
-            view = self.projects.at(self.project, record.log_time)
-            state = self.state or new_state(self.project, self.item_id)
-            authorise(record.topic, event, view)
-            if record.topic == "claims":
-                unsure_by = unsure_reviewers(state["facts"].get("corrections", {}))
-                moved = apply_claim(state["claims"], event, record.log_time, view.policy.lease_ms, unsure_by)
-                caused = _claimed(event, state["claims"], record.log_time)
-            else:
-                moved, caused = fold(state, record.topic, event, record.log_time, len(record.value or b"")), ()
+            _, state, moved, _ = take(record.topic, record, self.projects, self._state_of(record.partition))
         except Poison as poison:
             return event, (f"dead letter, {poison.reason}: {poison.detail}",)
+        caused = _claimed(event, state["claims"], record.timestamp) if record.topic == "claims" else ()
         if not moved:
             return event, ("nothing: a further copy",)
         self.state = state
-        return event, (*caused, *self._moved(state, record.log_time))
+        return event, (*caused, *self._moved(state, record.timestamp))
+
+    def _state_of(self, partition: int) -> Callable[[bytes, Event], ItemState]:
+        def state_of(key: bytes, event: Event) -> ItemState:
+            check_home(key, partition, self.partitions)
+            return self.state or new_state(self.project, self.item_id)
+
+        return state_of
 
     def _moved(self, state: ItemState, log_time: int) -> tuple[str, ...]:
         """Return how the task's status moved, by the settings as of `log_time`."""
