@@ -3,7 +3,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-quality bench-loop chaos chaos-kills chaos-mutants clean lock
+.PHONY: help demo up test check bench bench-quality bench-loop chaos chaos-kills chaos-mutants fuzz clean lock
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ chaos: .venv/ready  ## The slow crash tests, then a stack that is broken by a se
 
 chaos-kills: .venv/ready  ## Kill every process twenty times while 200,000 facts arrive (SEED=1)
 	$(PY) -m tests.chaos --seed $(or $(SEED),1) --kills 20
+
+fuzz: .venv/ready  ## Arbitrary input for every decoder, guided by coverage (RUNS=1000000)
+	$(PY) -m tests.fuzz --runs $(or $(RUNS),1000000)
 
 chaos-mutants: .venv/ready  ## Put deliberate faults into the product: the checker must find each (MINUTES=1)
 	@for mutant in offsets fence token claims; do \

@@ -214,7 +214,7 @@ class Artifact:
     def save(self, folder: Path) -> None:
         """Write it; the folder is there whole or not at all. One that is as it was written stays."""
         try:
-            _read(folder)
+            read_manifest(folder)
             return  # the same snapshot and trainer gave it
         except LabelloopError:
             shutil.rmtree(folder, ignore_errors=True)
@@ -244,7 +244,7 @@ def load(folder: Path) -> Artifact:
     Raises:
         LabelloopError: it is not there, or not as it was written.
     """
-    manifest, body = _read(folder)
+    manifest, body = read_manifest(folder)
     here = libraries()
     was = manifest["libraries"]
     other = [f"{name} {was[name]}, now {here.get(name)}" for name in sorted(was) if was[name] != here.get(name)]
@@ -258,7 +258,7 @@ def load(folder: Path) -> Artifact:
     return found
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
+def read_manifest(folder: Path) -> tuple[dict[str, Any], bytes]:
     """Return the manifest and the bytes of a model that is as it was written.
 
     Raises:
@@ -271,7 +271,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
             return manifest, body
     except FileNotFoundError:
         raise LabelloopError(f"no model lies in {folder}") from None
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass  # no manifest of ours
     raise LabelloopError(f"the model in {folder} is not as it was written: delete it, it is trained again")
 

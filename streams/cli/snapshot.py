@@ -95,7 +95,7 @@ def create(
     if at and offsets:
         raise click.UsageError("give --at or --offsets, not both")
     settings = Settings.load(data)
-    upto = _read(offsets, read_positions) if offsets else positions(settings, read_time(at, "--at") if at else None)
+    upto = read_json(offsets, read_positions) if offsets else positions(settings, read_time(at, "--at") if at else None)
     known = [made.event for made in read_history(settings).loop(project).snapshots.values()]
     with bar("reading the facts") as tell:
         dataset = load(settings, project, upto, frozen(known), source, tell)
@@ -277,7 +277,7 @@ def _again(
     """Return a snapshot that was published, and what its facts come to now."""
     earlier: dict[str, Value]
     if manifest is not None:
-        event = _read(manifest, _whole)
+        event = read_json(manifest, _whole)
         if event["project"] != project:
             raise LabelloopError(f"{manifest} is about {event['project']!r}, not {project!r}")
         earlier = fixed_of(event)
@@ -316,7 +316,7 @@ def _whole(content: Any) -> Event:
     return event
 
 
-def _read(path: Path, take: Callable[[Any], Any]) -> Any:
+def read_json(path: Path, take: Callable[[Any], Any]) -> Any:
     """Return what a file of JSON says.
 
     Raises:
@@ -324,7 +324,7 @@ def _read(path: Path, take: Callable[[Any], Any]) -> Any:
     """
     try:
         return take(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise LabelloopError(
             f"{path} is no manifest of a snapshot, see `labelloop snapshot show --json`: {error}"
         ) from error

@@ -56,7 +56,7 @@ def read_gold(file: Path) -> dict[str, str]:
         try:
             row = json.loads(line)
             gold[str(row["item_id"])] = str(row["label"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise LabelloopError(f"{file} line {n}: give item_id and label as JSON, one a line") from None
     return gold
 

@@ -31,7 +31,7 @@ class Range(NamedTuple):
         try:
             noted = json.loads(metadata or "")
             return cls(int(noted["first"]), int(noted["last"]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):  # anybody may commit anything
             return None
 
 

@@ -41,7 +41,7 @@ class Suspect(NamedTuple):
         try:
             first, end = json.loads(metadata or "")["suspect"]
             suspect = cls(int(first), int(end))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):  # anybody may commit anything
             return None
         return suspect if 0 <= suspect.first < suspect.end else None
 

@@ -82,7 +82,7 @@ def test_the_order_of_reading_does_not_matter() -> None:
 
 def test_offsets_come_before_times_where_the_clock_was_set_back() -> None:
     first, second = log(("labels", label("anna", "cat")), ("labels", label("ben", "dog")))
-    steps = told([first._replace(timestamp=9_000), second._replace(log_time=1_000)])
+    steps = told([first._replace(timestamp=9_000), second._replace(timestamp=1_000)])
     assert [step.actor for step in steps] == ["anna", "ben"]
 
 

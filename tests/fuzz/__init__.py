@@ -1,0 +1,1 @@
+"""Every decoder of bytes that others wrote, and arbitrary bytes for each."""
