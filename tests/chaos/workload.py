@@ -16,6 +16,7 @@ from streams.keys import item_key
 from streams.producers.facts import Fact
 from streams.producers.import_file import import_file
 from streams.producers.producer import DeliveryError, Producer
+from streams.producers.values import InvalidFact
 from streams.query.review import ReviewQueue
 from streams.query.tasks import Task
 from streams.settings import Settings
@@ -151,11 +152,17 @@ class Workload:
                     queue.close()
 
     def _patiently(self, act: Callable[[], None]) -> None:
-        """Do something again until it succeeds: a fact that is sent twice counts once."""
+        """Do something again until it succeeds: a fact that is sent twice counts once.
+
+        Raises:
+            InvalidFact: it never will.
+        """
         while True:
             try:
                 act()
                 return
+            except InvalidFact:
+                raise
             except (LabelloopError, KafkaException):
                 if self._stop.wait(_PAUSE_S):
                     return
@@ -170,7 +177,8 @@ class Workload:
                 getattr(producer, call.method)(*call.args, **call.options, occurred_at=at, source_seq=n)
             producer.flush()
 
-        self._patiently(act)
+        with suppress(InvalidFact):  # of a clock that was an hour fast, and is right again before the broker has it
+            self._patiently(act)
 
     def _publish_raw(self, operation: Operation) -> None:
         key = item_key(CROWD, f"i{round(operation.at):04}")
