@@ -3,7 +3,7 @@ PY := .venv/bin/python
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-quality bench-loop chaos chaos-kills chaos-mutants fuzz clean lock
+.PHONY: help demo up test test-kafka check bench bench-quality bench-loop chaos chaos-kills chaos-mutants fuzz clean lock
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -23,6 +23,10 @@ up: .venv/ready  ## Start the stack here and stay with it (Ctrl-C stops it)
 test: .venv/ready  ## Run all tests but the slow ones, against a real Kafka and a real ClickHouse
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow' --ignore tests/chaos
 	$(BIN)/pytest tests/chaos
+
+test-kafka: .venv/ready  ## The tests against an older broker (KAFKA=3.7.2 or 3.9.2)
+	LABELLOOP_KAFKA_JARS=$(CURDIR)/tests/kafka/$(or $(KAFKA),3.7.2).lock $(BIN)/pytest -n 2 --dist loadfile \
+		-m 'stack and not slow' --ignore tests/chaos
 
 check: .venv/ready  ## Lint, types, layers, schema compatibility
 	$(BIN)/ruff check .

@@ -1,10 +1,12 @@
 """The broker's jars: exactly those of `jars.lock`, downloaded once by jgo and verified before every start.
 
-Run as a module it resolves the dependencies anew and prints the lock file.
+Run as a module it resolves the dependencies of a version anew and prints its lock file. `LABELLOOP_KAFKA_JARS` names
+another lock file: that is how the tests run against older brokers.
 """
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +16,16 @@ from pathlib import Path
 from streams.errors import LabelloopError
 
 KAFKA_VERSION = "4.3.1"
-_LOCK = Path(__file__).with_name("jars.lock")
+LOCK = "LABELLOOP_KAFKA_JARS"
+_OWN_LOCK = Path(__file__).with_name("jars.lock")
+_BROKER = "kafka_2.13"
 # slf4j-simple, because adding log4j's binding resolves another kafka-clients: its parent manages that version
-_ENDPOINT = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
+_ENDPOINT = "org.apache.kafka:{broker}:{version}+org.slf4j:slf4j-simple:1.7.36"
+_COMMENT = """\
+# The embedded broker's jars: sha256, Maven coordinate. Nothing else is ever on its class path.
+# Written by `python -m streams.embedded.jars {version}`, which resolves {broker}:{version} and slf4j-simple:1.7.36
+# anew.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +60,32 @@ def parse_lock(text: str) -> tuple[Jar, ...]:
     return tuple(jars)
 
 
+def locked() -> tuple[Jar, ...]:
+    """Return the jars of the lock file that counts.
+
+    Raises:
+        LabelloopError: it cannot be read, or has no broker.
+    """
+    file = Path(os.environ.get(LOCK) or _OWN_LOCK)
+    try:
+        found = parse_lock(file.read_text())
+    except (OSError, ValueError) as error:
+        raise LabelloopError(f"{file} is no lock file of jars ({error}): see {LOCK}") from error
+    if not any(jar.artifact == _BROKER for jar in found):
+        raise LabelloopError(f"{file} names no {_BROKER}: see {LOCK}")
+    return found
+
+
+def _folder(cache: Path, jars: tuple[Jar, ...]) -> Path:
+    """Return where the jars of one broker are kept: another version's have a folder of their own."""
+    return cache / f"kafka-{next((jar.version for jar in jars if jar.artifact == _BROKER), KAFKA_VERSION)}"
+
+
 def are_cached() -> bool:
     """Return whether a start needs no download."""
-    folder = cache_directory() / f"kafka-{KAFKA_VERSION}"
-    return all((folder / jar.file_name).exists() for jar in parse_lock(_LOCK.read_text()))
+    wanted = locked()
+    folder = _folder(cache_directory(), wanted)
+    return all((folder / jar.file_name).exists() for jar in wanted)
 
 
 def class_path(cache: Path | None = None, jars: tuple[Jar, ...] | None = None) -> str:
@@ -63,8 +94,8 @@ def class_path(cache: Path | None = None, jars: tuple[Jar, ...] | None = None) -
     Raises:
         LabelloopError: a jar cannot be downloaded, or its hash is not the one of the lock file.
     """
-    folder = (cache or cache_directory()) / f"kafka-{KAFKA_VERSION}"
-    wanted = parse_lock(_LOCK.read_text()) if jars is None else jars
+    wanted = locked() if jars is None else jars
+    folder = _folder(cache or cache_directory(), wanted)
     missing = [jar for jar in wanted if not (folder / jar.file_name).exists()]
     if missing:
         _download(missing, folder)
@@ -109,21 +140,22 @@ def _download(jars: list[Jar], folder: Path) -> None:
         list(pool.map(fetch, jars))
 
 
-def resolve() -> str:
-    """Resolve the broker's dependencies anew and return the text of a lock file; takes about 20 s."""
+def resolve(version: str) -> str:
+    """Resolve a broker's dependencies anew and return the text of a lock file; takes about 20 s."""
     from jgo import build
 
+    endpoint = _ENDPOINT.format(broker=_BROKER, version=version)
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["M2_REPO"] = scratch  # the coordinates are read off the repository's paths
-        names = {Path(jar).name for jar in build(_ENDPOINT, cache_dir=Path(scratch, "envs")).all_jars}
+        names = {Path(jar).name for jar in build(endpoint, cache_dir=Path(scratch, "envs")).all_jars}
         lines = []
         for file in Path(scratch).rglob("*.jar"):
-            *group, artifact, version, name = file.relative_to(scratch).parts
+            *group, artifact, number, name = file.relative_to(scratch).parts
             if name in names and group[0] != "envs":
-                lines.append(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {'.'.join(group)}:{artifact}:{version}")
-    comments = [line for line in _LOCK.read_text().splitlines() if line.startswith("#")]
-    return "\n".join([*comments, *sorted(lines, key=lambda line: line.split()[1])])
+                lines.append(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {'.'.join(group)}:{artifact}:{number}")
+    comment = _COMMENT.format(broker=_BROKER, version=version)
+    return comment + "\n".join(sorted(lines, key=lambda line: line.split()[1]))
 
 
 if __name__ == "__main__":
-    print(resolve())
+    print(resolve(sys.argv[1] if len(sys.argv) > 1 else KAFKA_VERSION))

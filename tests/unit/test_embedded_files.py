@@ -31,12 +31,31 @@ def test_a_wrong_jar_is_named_with_the_remedy(tmp_path: Path, jar: Jar) -> None:
         jars.class_path(tmp_path, (replace(jar, sha256="0" * 64),))
 
 
-def test_the_lock_holds_one_version_of_each_jar() -> None:
-    locked = jars.parse_lock(Path(jars.__file__).with_name("jars.lock").read_text())
+OLDER = sorted((Path(__file__).parents[1] / "kafka").glob("*.lock"))
+
+
+@pytest.mark.parametrize(
+    ("file", "version"),
+    [(Path(jars.__file__).with_name("jars.lock"), jars.KAFKA_VERSION), *((file, file.stem) for file in OLDER)],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_a_lock_holds_one_version_of_each_jar(file: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(jars.LOCK, str(file))
+    locked = jars.locked()
     assert len({(jar.group, jar.artifact) for jar in locked}) == len(locked) > 40
     assert all(len(jar.sha256) == 64 for jar in locked)
     kafka_versions = {jar.version for jar in locked if jar.group == "org.apache.kafka"}
-    assert kafka_versions == {jars.KAFKA_VERSION}  # another version beside it is what a careless resolution gives
+    assert kafka_versions == {version}  # another version beside it is what a careless resolution gives
+
+
+def test_a_wrong_lock_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "other.lock"
+    monkeypatch.setenv(jars.LOCK, str(file))
+    with pytest.raises(LabelloopError, match=r"other\.lock is no lock file of jars .*LABELLOOP_KAFKA_JARS"):
+        jars.locked()
+    file.write_text("# nothing\n")
+    with pytest.raises(LabelloopError, match=r"other\.lock names no kafka_2\.13"):
+        jars.locked()
 
 
 @pytest.mark.parametrize(
