@@ -130,7 +130,7 @@ def draw(seed: int, seconds: float, mutant: Mutant | None = None) -> Plan:
     opening = (*_projects(), *(_photo(rng, n) for n in range(ITEMS)))
     operations = sorted(_operations(rng, seconds), key=lambda one: one.at)
     merges = seed % 2 == 0 and mutant is None
-    faults = [*_faults(rng, seconds, merges=merges)] if mutant is None else [*_telling(rng, seconds, mutant)]
+    faults = [*_faults(rng, seconds)] if mutant is None else [*_telling(rng, seconds, mutant)]
     return Plan(seed, seconds, merges, opening, tuple(operations), tuple(faults), mutant)
 
 
@@ -241,7 +241,7 @@ def _settings(rng: random.Random, seconds: float) -> Iterator[Operation]:
 # The nemesis
 
 
-def _all_kinds(rng: random.Random, *, merges: bool) -> list[tuple[Kind, str, str]]:
+def _all_kinds(rng: random.Random) -> list[tuple[Kind, str, str]]:
     """Return each kind of fault with each target (and server) it makes sense for, in random order."""
     kinds: list[tuple[Kind, str, str]] = []
     for target in (*WORKERS, *SERVERS):
@@ -250,18 +250,19 @@ def _all_kinds(rng: random.Random, *, merges: bool) -> list[tuple[Kind, str, str
         kinds += [("drop", client, "kafka"), ("delay", client, "kafka"), ("half-open", client, "kafka")]
     for client in ("sink-0", "sink-1"):
         kinds += [("drop", client, "clickhouse"), ("delay", client, "clickhouse"), ("half-open", client, "clickhouse")]
-    # A merge whose writes fail may leave ClickHouse (26.9) a part with an empty marks file, which no restart mends.
-    kinds += [("full", server, "") for server in SERVERS if server == "kafka" or not merges]
+    # Under a file-size limit ClickHouse (26.9) acknowledges inserts of which every write failed: all files of the part
+    # are empty, and the next start sets it aside. On a disk that is really full it refuses them (code 243).
+    kinds += [("full", "kafka", "")]
     kinds += [("clock", client, "") for client in ("retrain-0", "workload")]
     rng.shuffle(kinds)
     return kinds
 
 
-def _faults(rng: random.Random, seconds: float, *, merges: bool) -> Iterator[Fault]:
+def _faults(rng: random.Random, seconds: float) -> Iterator[Fault]:
     at, left = 4.0, list[tuple[Kind, str, str]]()
     free: dict[str, float] = {}  # when the target's last fault has ended
     while at < seconds:
-        left = left or _all_kinds(rng, merges=merges)
+        left = left or _all_kinds(rng)
         n = next((n for n, (_, target, _) in enumerate(left) if free.get(target, 0) <= at), None)
         if n is not None:
             kind, target, server = left.pop(n)
