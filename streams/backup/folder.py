@@ -14,8 +14,8 @@ from fastavro.write import Writer
 
 from streams.backup.manifest import File, Manifest, Part, from_text, to_text
 from streams.backup.rows import Record, Records, Rows, file_schema
-from streams.embedded.files import write_private
 from streams.errors import LabelloopError
+from streams.files import write_private
 from streams.query.log import Tell
 
 _POINTS, _LOG, _LOCK = "points", "log", "lock"

@@ -34,6 +34,8 @@ _COMMANDS = {
     "snapshot": "snapshot",
     "model": "model",
     "inbox": "inbox",
+    "people": "people",
+    "forget": "people",
     "dlq": "dlq",
     "audit": "audit",
     "report": "read",

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from streams.cli.options import data_option
+from streams.people import read_people
 from streams.query.inbox import chosen, lines
 from streams.query.inbox import inbox as read_inbox
 from streams.settings import Settings
@@ -23,9 +24,10 @@ def inbox(actor: str, project: str | None, everything: bool, data: Path | None) 
 
     Example: labelloop inbox --actor ria --project birds
     """
-    found = read_inbox(Settings.load(data), actor, project)
+    settings = Settings.load(data)
+    found = read_inbox(settings, actor, project)
     shown = chosen(found, everything)
-    for line in lines(shown):
+    for line in lines(shown, read_people(settings.home)):
         click.echo(line)
     if not found:
         click.echo(f"nothing for {actor!r} yet: a receipt comes when a model that learnt is promoted", err=True)

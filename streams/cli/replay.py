@@ -17,6 +17,7 @@ from streams.cli.options import F, data_option, project_option
 from streams.cli.project import read_policy
 from streams.errors import LabelloopError
 from streams.keys import item_key
+from streams.people import People, read_people
 from streams.processors.task import label_text
 from streams.projects import POLICY_FIELDS, Policy
 from streams.replay.compare import Difference, difference, queue
@@ -62,8 +63,9 @@ def history(item: str, project: str, form: Literal["table", "jsonl"], data: Path
       labelloop history img-7 --project birds
       labelloop history img-7 --project birds --format jsonl
     """
+    settings = Settings.load(data)
     with bar("reading the log") as tell:
-        steps = read_story(Settings.load(data), project, item, tell)
+        steps = read_story(settings, project, item, tell)
     if form == "jsonl":
         for step in steps:
             click.echo(json.dumps(asdict(step), ensure_ascii=False))
@@ -71,8 +73,10 @@ def history(item: str, project: str, form: Literal["table", "jsonl"], data: Path
     table = Table(title=Text(f"{project}/{item}"), title_justify="left", box=None)
     for column in ("when (UTC)", "who", "what", "why", "caused"):
         table.add_column(column, overflow="fold")
+    people = read_people(settings.home)
     for step in steps:
-        who = f"{step.actor} ({step.role})" if step.role else step.actor or "-"
+        actor = "-" if step.actor is None else people.shown(step.actor)
+        who = f"{actor} ({step.role})" if step.role else actor
         why = "; ".join(filter(None, (step.reason, step.caused_by and f"after {step.caused_by}")))
         cells = (who, f"{step.topic}: {step.says}", why, "; ".join(step.caused))
         table.add_row(told_time(step.log_time), *map(Text, cells))
@@ -117,7 +121,7 @@ def state(
         told = {"project": project, "as_of": past.as_of, "offsets": listed(settings, ends), **records}
         click.echo(json.dumps(told, indent=1, ensure_ascii=False))
         return
-    _show_state(project, past, records, limit)
+    _show_state(project, past, records, limit, read_people(settings.home))
 
 
 def _is_about(name: bytes, item: bytes | None) -> bool:
@@ -129,7 +133,7 @@ def _without_number(value: bytes) -> dict[str, Any]:
     return {name: content for name, content in codec.decode(value)[1].items() if name != "refit"}
 
 
-def _show_state(project: str, past: Past, records: dict[str, list[dict[str, Any]]], limit: int) -> None:
+def _show_state(project: str, past: Past, records: dict[str, list[dict[str, Any]]], limit: int, people: People) -> None:
     console, tasks = Console(), records.get("review.state", [])
     waiting = queue(tasks)
     console.print(
@@ -157,7 +161,9 @@ def _show_state(project: str, past: Past, records: dict[str, list[dict[str, Any]
         for column in ("annotator", "labels", "accuracy"):
             table.add_column(column)
         for one in skill:
-            table.add_row(*map(Text, (one["annotator"], f"{one['n_labels']:,}", f"{one['accuracy']:.3f}")))
+            table.add_row(
+                *map(Text, (people.shown(one["annotator"]), f"{one['n_labels']:,}", f"{one['accuracy']:.3f}"))
+            )
         console.print(table)
 
 

@@ -17,6 +17,7 @@ from streams.demo import model
 from streams.demo.data import SEED, DataSet
 from streams.embedded import child, launch
 from streams.errors import LabelloopError
+from streams.people import read_people
 from streams.producers.producer import Producer
 from streams.query.display import gate_table, queue_table
 from streams.query.inbox import chosen, inbox, lines
@@ -231,7 +232,8 @@ class Story:
         why = f": {event['reason']}" if event["reason"] else ""
         self._console.print(f"{event['model_version']} was {event['stage']}{why}", markup=False)
         self._console.print(gate_table(event))
-        for line in lines(chosen(inbox(self._settings, REVIEWER, self._project), everything=False)[:_RECEIPTS]):
+        receipts = chosen(inbox(self._settings, REVIEWER, self._project), everything=False)[:_RECEIPTS]
+        for line in lines(receipts, read_people(self._settings.home)):
             self._console.print(line, markup=False, highlight=False)
 
     def _show_annotators(self) -> None:

@@ -11,9 +11,9 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import Error
 
 from streams import resources
-from streams.embedded.files import write_private
 from streams.embedded.launch import Process
 from streams.embedded.ports import LOCALHOST
+from streams.files import write_private
 from streams.settings import ClickHouseAddress
 
 NAME = "clickhouse"

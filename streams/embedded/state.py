@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
-from streams.embedded.files import write_private
 from streams.errors import LabelloopError
+from streams.files import write_private
 from streams.settings import STACK_FILE
 
 LOCK_FILE = "up.lock"

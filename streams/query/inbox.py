@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
+from streams.people import People
 from streams.query.sql import rows
 from streams.settings import Settings
 
@@ -49,8 +50,13 @@ def chosen(found: Iterable[Receipt], everything: bool) -> list[Receipt]:
     return [*found] if everything else [receipt for receipt in found if receipt["told"]][:SHOWN]
 
 
-def lines(found: Iterable[Receipt]) -> Iterator[str]:
-    """Yield receipts as text, a heading for each model; whatever names hold, it is one printable line each."""
+def lines(found: Iterable[Receipt], people: People) -> Iterator[str]:
+    """Yield receipts as text, a heading for each model; whatever names hold, it is one printable line each.
+
+    Args:
+        found: The receipts.
+        people: Who the pseudonyms are.
+    """
     for number, ((project, version), its) in enumerate(groupby(found, lambda r: (r["project"], r["model_version"]))):
         receipts = [*its]
         first = receipts[0]
@@ -61,14 +67,14 @@ def lines(found: Iterable[Receipt]) -> Iterator[str]:
             f"{first['learnt']:,} of {first['receipts']:,} learnt"
         )
         for receipt in receipts:
-            yield _line(f"  {receipt['item_id']}: {_done(receipt)}")
+            yield _line(f"  {receipt['item_id']}: {_done(receipt, people)}")
             yield _line(f"    {_answered(receipt)}{_similar(receipt)}")
 
 
-def _done(receipt: Receipt) -> str:
+def _done(receipt: Receipt, people: People) -> str:
     """Return what was done to the item, said to the recipient."""
     mine, resolved = receipt["recipient_role"] == "author", receipt["resolved"]
-    who = "you" if mine else f"{receipt['by']} ({receipt['by_role']})"
+    who = "you" if mine else f"{people.shown(receipt['by'])} ({receipt['by_role']})"
     did = receipt["cause"] or "judged"
     what = "it" if mine else f"your label {receipt['label']}"
     taken = "" if resolved is None else f"; trained on as {resolved}"
