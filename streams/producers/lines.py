@@ -12,6 +12,7 @@ from typing import Any, Literal
 import orjson
 
 from streams.catalogue import MAX_FACT_BYTES
+from streams.cells import unguarded
 from streams.errors import LabelloopError
 
 Format = Literal["jsonl", "csv"]
@@ -52,7 +53,9 @@ def read_jsonl(lines: Iterable[bytes]) -> Iterator[tuple[int, Cells | BadLine]]:
 
 
 def read_csv(lines: Iterable[bytes], needed: tuple[str, ...]) -> Iterator[tuple[int, Cells | BadLine]]:
-    """Return each row's cells, stripped but for `text`; empty ones are left out. A row counts as the line it begins on.
+    """Return each row's cells, stripped but for `text`, without guards against formulas; empty ones are left out.
+
+    A row counts as the line it begins on.
 
     Raises:
         LabelloopError: the first line does not name the columns that are needed.
@@ -79,7 +82,9 @@ def read_csv(lines: Iterable[bytes], needed: tuple[str, ...]) -> Iterator[tuple[
         elif not _is_text(row):
             yield number, BadLine("not UTF-8: save the file as UTF-8")
         else:
-            stripped = ((name, cell.strip(), cell) for name, cell in zip(header, row, strict=True))
+            stripped = (
+                (name, unguarded(cell.strip()), unguarded(cell)) for name, cell in zip(header, row, strict=True)
+            )
             # a text is kept as it is: spans count its characters
             yield number, {name: whole if name == "text" else cell for name, cell, whole in stripped if cell}
 

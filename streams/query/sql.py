@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streams.cells import guarded
 from streams.errors import LabelloopError
 from streams.settings import Settings
 
@@ -29,7 +30,6 @@ _NARROWEST = 24
 
 _GAP = 2  # between two columns
 _UNBOUNDED = 1_000_000  # columns of a file or pipe
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 _DICTIONARY = """
 SELECT t.name AS table, t.comment AS about, c.name AS column, c.type AS type, c.comment AS meaning
@@ -112,16 +112,16 @@ def write(names: Sequence[str], result: Iterator[Row], form: Format, out: TextIO
 
 
 def write_csv(names: Sequence[str], result: Iterable[Row], out: TextIO) -> None:
-    """Write CSV. A text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    """Write CSV; a text that a spreadsheet would take for a formula is guarded (`streams.cells`)."""
     writer = csv.writer(out, lineterminator="\n")
     if names:
-        writer.writerow(names)
+        writer.writerow(map(guarded, names))
     writer.writerows([_guarded(value) for value in row] for row in result)
 
 
 def _guarded(value: Any) -> Any:
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
+        return guarded(value)
     return value if value is None or isinstance(value, int | float) else _text(value)
 
 
