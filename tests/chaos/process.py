@@ -89,14 +89,14 @@ def change_token() -> None:
 
 def let_last_claim_win() -> None:
     """Give an item to whoever claims it last."""
-    from streams.processors import claims, items
+    from streams.processors import claims, taking
 
     def apply_claim(held: Any, event: dict[str, Any], *rest: Any) -> bool:
         if event["action"] == "claim":
             held["owner"] = held["until"] = None
         return claims.apply_claim(held, event, *rest)
 
-    vars(items)["apply_claim"] = apply_claim
+    vars(taking)["apply_claim"] = apply_claim
 
 
 MUTATIONS = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streams.events import Event
-from streams.processors import item_state, items, items_app, quality, quality_app
+from streams.processors import item_state, items_app, quality, quality_app, taking
 from streams.processors.item_state import ItemState
 from streams.settings import Settings
 from streams.sinks import rows, run
@@ -28,7 +28,7 @@ def break_items() -> None:
             raise Bug
         return fold(state, topic, event, log_time, size)
 
-    items.fold = broken  # type: ignore[attr-defined]
+    taking.fold = broken  # type: ignore[attr-defined]
     run_app(Settings.load(), "items", items_app.create, 0)
 
 
