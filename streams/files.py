@@ -1,7 +1,11 @@
-"""Writing files that hold secrets."""
+"""Files that hold secrets, and folders named after what facts say."""
 
 import os
+from hashlib import blake2b
 from pathlib import Path
+from urllib.parse import quote
+
+_LONGEST_NAME = 150  # characters; file systems take 255 bytes, and temporary names add to it
 
 
 def write_private(file: Path, text: str) -> None:
@@ -11,3 +15,17 @@ def write_private(file: Path, text: str) -> None:
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         out.write(text)
     fresh.replace(file)
+
+
+def folder_name(name: str) -> str:
+    """Return a name from a fact as the name of one folder: nothing leads out of where it is put, and none are equal.
+
+    Letters, digits, `_`, `-`, `~` and `.` but at the start stay as they are; a long name is cut and ends with its hash.
+    """
+    quoted = quote(name, safe="")
+    if quoted.startswith("."):  # also `.` and `..`, and what is hidden
+        quoted = "%2E" + quoted[1:]
+    if len(quoted) > _LONGEST_NAME:
+        digest = blake2b(name.encode(), digest_size=16).hexdigest()
+        quoted = f"{quoted[:100]}%-{digest}"  # no other name has these two signs
+    return quoted

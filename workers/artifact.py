@@ -21,6 +21,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from streams.errors import LabelloopError
+from streams.files import folder_name
 from streams.quality.labels import Floats
 from streams.sinks.tables import label_text
 from workers.dataset import Item, Value
@@ -234,6 +235,11 @@ class Artifact:
         }
         (making / _MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         os.replace(making, folder)
+
+
+def model_folder(home: Path, version: str) -> Path:
+    """Return where a model lies below a folder, whatever the fact that names it calls it."""
+    return home / folder_name(version)
 
 
 def load(folder: Path) -> Artifact:

@@ -51,10 +51,14 @@ class Files:
         return {name: self._hashes[name] for name in sorted(names)}
 
     def _path(self, name: str) -> Path:
-        path = (self.folder / name).resolve()
-        if not path.is_relative_to(self.folder.resolve()):  # also by a link
-            raise Refused(f"features_file {name!r} leads out of the folder of files: name a file below it")
-        if not path.is_file():
+        try:
+            path = (self.folder / name).resolve()
+            if not path.is_relative_to(self.folder.resolve()):  # also by a link
+                raise Refused(f"features_file {name!r} leads out of the folder of files: name a file below it")
+            found = path.is_file()
+        except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL character, a circle of links
+            raise Refused(f"features_file {name[:200]!r} is no name of a file ({error}): give one") from None
+        if not found:
             raise Refused(f"features_file {name!r} is not in {self.folder}: put it there")
         return path
 

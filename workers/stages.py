@@ -12,17 +12,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from urllib.parse import quote
 
 from streams import codec, events
 from streams.errors import LabelloopError, Poison
 from streams.events import Actor, Event
+from streams.files import folder_name
 from streams.keys import item_key
 from streams.processors.answer import last_by_actor
 from streams.producers import facts
 from streams.settings import Settings
 from streams.transport.plain import Follower
-from workers.artifact import Artifact
+from workers.artifact import Artifact, model_folder
 from workers.artifact import load as load_model
 from workers.child import Begun, Publish
 from workers.dataset import Dataset, Item, Value
@@ -83,7 +83,7 @@ class _Work:
         self._settings, self._project, self._history = settings, project, history
         self._datasets: dict[str, Dataset] = {}
         self._artifacts: dict[str, Artifact] = {}
-        self._folder = settings.home / "models" / quote(project, safe="")
+        self._folder = settings.home / "models" / folder_name(project)
         self._files = Files(files_directory(settings))
 
     @property
@@ -150,7 +150,7 @@ class _Work:
         """Return a model, trained again if it does not lie here: the same snapshot gives the same model."""
         if model not in self._artifacts:
             try:
-                self._artifacts[model] = load_model(self._folder / model)
+                self._artifacts[model] = load_model(model_folder(self._folder, model))
             except LabelloopError as error:
                 log.warning("%s: %s; it is trained again", self._project, error)
                 event = self.loop.trained[model]
@@ -158,7 +158,7 @@ class _Work:
                 artifact, _ = train(event["snapshot"], dataset.rows, Spec.parse(event["spec"]), self._files)
                 if artifact.predictions_hash != event["predictions_hash"]:
                     log.warning("%s: %s does not say what it said before", self._project, model)
-                artifact.save(self._folder / model)
+                artifact.save(model_folder(self._folder, model))
                 self._artifacts[model] = artifact
         return self._artifacts[model]
 
@@ -187,7 +187,7 @@ class _Work:
         except MemoryError:
             why_not = f"it took more than {policy['max_memory_mb']} MB: see max_memory_mb of the training policy"
             return Publish([failed(self._project, snapshot, why_not, step.caused_by)])
-        artifact.save(self._folder / artifact.version)
+        artifact.save(model_folder(self._folder, artifact.version))
         self._artifacts[artifact.version] = artifact
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         metrics |= {"seconds": round(time.monotonic() - began, 3), "peak_mb": round(peak_mb, 1)}

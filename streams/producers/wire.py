@@ -4,6 +4,7 @@ from streams import codec, events
 from streams.catalogue import MAX_FACT_BYTES
 from streams.errors import Poison
 from streams.keys import item_key, make_key
+from streams.limits import check_sent
 from streams.producers.facts import Fact
 from streams.producers.values import InvalidFact
 
@@ -16,20 +17,20 @@ def encoded(fact: Fact, now_ms: int) -> bytes:
         now_ms: The present time; the log will get the fact about then.
 
     Raises:
-        InvalidFact: it breaks the contract or is too large.
+        InvalidFact: it breaks the contract or passes a limit (docs/limits.md).
     """
     topic, event = fact
     try:
         raw = codec.encode(topic, event)
         events.validate(topic, event, now_ms)
+        if len(raw) > MAX_FACT_BYTES:
+            most = f"a fact has at most {MAX_FACT_BYTES}; send a reference (media, features_file)"
+            raise Poison("too_large", f"{len(raw)} bytes: {most}")
+        check_sent(event)
     except Poison as poison:
         raise InvalidFact(f"{topic}: {poison.detail}") from None
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:  # what fastavro meets
         raise InvalidFact(f"{topic}: {_short(error)}: see the field's type in schemas/{topic}.avsc") from error
-    if len(raw) > MAX_FACT_BYTES:
-        raise InvalidFact(
-            f"{topic}: {len(raw)} bytes: a fact has at most {MAX_FACT_BYTES}; send a reference (media, features_file)"
-        )
     return raw
 
 

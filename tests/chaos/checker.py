@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, zip_longest
 from math import isclose
 from typing import Any
 
@@ -12,6 +12,7 @@ from streams.catalogue import ITEM_FACTS, TIERS, TOPICS
 from streams.processors.answer import unsure_reviewers
 from streams.processors.item_state import ItemState
 from tests.chaos.evidence import Evidence, Row, Table, Violation, decoded
+from tests.chaos.journal import Hold
 from tests.chaos.offline import Offline, Owner, fold, possible_owners, settled, without_number
 
 _OURS = ("live", "import", "review")
@@ -150,13 +151,25 @@ def claims(offline: Offline, states: Mapping[bytes, ItemState]) -> Iterator[Viol
 
 def holds(evidence: Evidence) -> Iterator[Violation]:
     """Yield items that two reviewers believed to hold at the same time."""
-    by_item = defaultdict[tuple[str, str], list[Any]](list)
+    by_item = defaultdict[tuple[str, str], list[Hold]](list)
     for hold in evidence.journal.holds:
         by_item[hold.project, hold.item].append(hold)
     for item, mine in by_item.items():
-        for one, other in combinations(mine, 2):
+        for one, other in combinations(_ended(mine), 2):
             if one.reviewer != other.reviewer and max(one.start, other.start) < min(one.end, other.end):
                 yield Violation("claims", f"{item} was held by two at once: {one} and {other}")
+
+
+def _ended(mine: list[Hold]) -> list[Hold]:
+    """Return the holds of one item, ended where their reviewers take it again: they know of the later alone."""
+    by_reviewer = defaultdict[str, list[Hold]](list)
+    for hold in sorted(mine, key=lambda hold: hold.start):
+        by_reviewer[hold.reviewer].append(hold)
+    return [
+        hold._replace(end=min(hold.end, later.start)) if later else hold
+        for own in by_reviewer.values()
+        for hold, later in zip_longest(own, own[1:])
+    ]
 
 
 def derived(evidence: Evidence, offline: Offline, states: Mapping[bytes, ItemState]) -> Iterator[Violation]:

@@ -56,7 +56,7 @@ class Nemesis:
                 self._at(end, lambda: world.signal(target, signal.SIGCONT))
             case "starve":
                 self._starve(target, end)
-            case "drop" | "delay" | "half-open":
+            case "drop" | "delay" | "late" | "half-open":
                 world.connections(target, fault.server, cast(Mode, fault.kind))
                 self._at(end, lambda: world.connections(target, fault.server, "pass"))
             case "full":

@@ -1,4 +1,7 @@
-"""A TCP proxy between each client and each server, whose connections can be cut, delayed, or left open and dead."""
+"""A TCP proxy between each client and each server, whose connections can be cut, delayed, or left open and dead.
+
+`delay` holds up both ways, `late` the answers alone: the server has done what the client does not hear of.
+"""
 
 import asyncio
 import contextlib
@@ -7,7 +10,7 @@ from typing import Literal
 
 from streams.embedded.ports import LOCALHOST
 
-Mode = Literal["pass", "drop", "delay", "half-open"]
+Mode = Literal["pass", "drop", "delay", "late", "half-open"]
 
 DELAY_S = 0.4
 _CHUNK = 1 << 16
@@ -50,7 +53,10 @@ class _Route:
                 other, server = await asyncio.open_connection(LOCALHOST, self._upstream)
                 both.append(server)
                 self._open.add(server)
-                ways = [asyncio.create_task(self._pass(reader, server)), asyncio.create_task(self._pass(other, writer))]
+                ways = [
+                    asyncio.create_task(self._pass(reader, server)),
+                    asyncio.create_task(self._pass(other, writer, is_answer=True)),
+                ]
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
                 for way in ways:
                     way.cancel()
@@ -59,10 +65,10 @@ class _Route:
                 self._open.discard(one)
                 one.transport.abort()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_answer: bool = False) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK):
-                if self.mode == "delay":
+                if self.mode == "delay" or (self.mode == "late" and is_answer):
                     await asyncio.sleep(DELAY_S)
                 if self.mode != "half-open":
                     writer.write(data)

@@ -280,7 +280,7 @@ class Workload:
                     queue.verdict(task, "unsure")
         finally:
             del self._held[queue.reviewer]
-            if until > start:
+            if until >= start:  # also of no length: it ends what the reviewer had walked away from
                 self._journal.held(Hold(queue.project, item, queue.reviewer, start, until))
 
     def _grab(self, queue: JournalingQueue) -> None:

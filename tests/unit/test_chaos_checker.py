@@ -205,6 +205,18 @@ def hold_an_item_twice(run: Evidence) -> None:
     run.journal.holds.append(Hold(P, "i1", "rob", T0 + 400, T0 + 900))
 
 
+def test_a_hold_ends_where_its_reviewer_takes_the_item_again() -> None:
+    run = clean()
+    run.journal.holds = [
+        Hold(P, "i1", "ria", T0, T0 + 900),  # walked away from
+        Hold(P, "i1", "ria", T0 + 300, T0 + 300),  # taken again and given back at once
+        Hold(P, "i1", "rob", T0 + 400, T0 + 800),
+    ]
+    assert not rules(run)
+    run.journal.holds.pop(1)
+    assert rules(run) == {"claims"}
+
+
 def train_a_snapshot_twice(run: Evidence) -> None:
     log: Any = run.log
     for n, version in enumerate(("m1", "m2")):
@@ -286,7 +298,7 @@ def test_a_plan_is_made_by_its_seed_alone() -> None:
     assert draw(5, 60) == draw(5, 60)
     assert draw(5, 60).faults != draw(6, 60).faults
     assert {fault.kind for fault in draw(1, 400).faults} == {
-        *("kill", "stop", "starve", "drop", "delay", "half-open", "full", "clock")
+        *("kill", "stop", "starve", "drop", "delay", "late", "half-open", "full", "clock")
     }
     for mutant in MUTANTS:
         assert draw(5, 60, mutant).operations == replace(draw(5, 60), mutant=mutant).operations

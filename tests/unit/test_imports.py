@@ -112,9 +112,9 @@ def test_csv_and_json_lines_say_the_same(rows: list[tuple[str, str, str, str]]) 
 
 
 def test_a_csv_row_counts_as_the_line_it_begins_on() -> None:
-    facts = good("labels", LABELS + 'i,a,"x\ny"\n\nj,b,z\n', "csv")
+    facts = good("comments", "item_id,actor_id,thread,text\n" + 'i,a,t,"x\ny"\n\nj,b,t,z\n', "csv")
     assert [fact["source_seq"] for fact in facts] == [2, 5]
-    assert facts[0]["value"]["choice"] == "x\ny"
+    assert facts[0]["text"] == "x\ny"
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_no_matter() -> None:

@@ -36,6 +36,13 @@ def test_no_file_outside_the_folder_is_read(tmp_path: Path, name: str) -> None:
         Files(tmp_path / "data").rows(name)
 
 
+@pytest.mark.parametrize("name", ["a\0.npy", "x" * 5000, "circle.npy", "sub\ud800.npy"])
+def test_what_is_no_name_of_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "circle.npy").symlink_to(tmp_path / "circle.npy")
+    with pytest.raises(Refused, match=r"is no name of a file|is not in"):
+        Files(tmp_path).rows(name)
+
+
 def test_what_is_no_table_of_numbers_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     np.save(tmp_path / "words.npy", np.array(["a"]))
