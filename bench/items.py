@@ -20,7 +20,6 @@ from pathlib import Path
 
 from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
-from rich.console import Console
 from rich.table import Table
 
 from bench.workload import labels, publish
@@ -29,6 +28,7 @@ from streams.errors import LabelloopError
 from streams.query.lag import lag
 from streams.settings import Settings
 from streams.sinks.migrate import migrate
+from streams.terminal import Console
 from streams.transport.topics import ensure
 
 RESULT = Path(__file__).parent / "results" / "items.json"

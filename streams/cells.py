@@ -5,7 +5,7 @@ so does one that begins so behind apostrophes, so that every text comes back as 
 Source: OWASP, CSV Injection.
 """
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def guarded(text: str) -> str:

@@ -17,8 +17,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, get_args
 
-from rich.console import Console
-
 from bench.loop import peers, tables
 from bench.loop.data import NAMES, LoopData, loop_data
 from bench.loop.goals import Run, goals
@@ -28,6 +26,7 @@ from bench.quality.tables import goals as goals_table
 from streams.demo.story import running_stack
 from streams.errors import LabelloopError
 from streams.settings import Settings
+from streams.terminal import Console
 from workers.trainers import TRAINERS as GIVEN
 
 RESULT = Path(__file__).parent.parent / "results" / "loop.json"

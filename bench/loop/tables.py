@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from statistics import mean, pstdev
 
-from rich.console import Console
 from rich.table import Table
 
 from bench.loop.goals import SHARES, Run, at
 from bench.loop.pipeline import Point
+from streams.terminal import Console
 
 AT = (0.0, 0.04, *SHARES)
 Lines = Mapping[str, Sequence[Sequence[Point]]]

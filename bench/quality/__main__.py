@@ -15,7 +15,6 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from bench.quality import core, cost, pipeline, tables
 from bench.quality.data import NAMES, DataSet, load
@@ -25,6 +24,7 @@ from bench.quality.order import ALONE, SHOWN, WITH, case, judged, own_calibratio
 from bench.quality.peers import Peers, ask, draw
 from streams.errors import LabelloopError
 from streams.quality.labels import Floats
+from streams.terminal import Console
 
 DIAGRAMS = "reliability-{}.svg"
 RESULT = Path(__file__).parent.parent / "results" / "quality.json"

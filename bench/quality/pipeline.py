@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from rich.console import Console
 
 from bench.quality.core import arranged
 from bench.quality.data import DataSet, Row
@@ -24,6 +23,7 @@ from streams.quality.labels import Floats, Ints
 from streams.query.simulate import Policy
 from streams.query.wait import wait
 from streams.settings import Settings
+from streams.terminal import Console
 
 RANDOM_ORDERS = 3
 MODEL = "out-of-fold"

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,6 +12,7 @@ from bench.quality.goals import Cases, Goal
 from bench.quality.measures import SHARES
 from bench.quality.order import SHOWN
 from bench.quality.reviews import Curves
+from streams.terminal import Console
 
 
 def consensus(console: Console, accuracy: Mapping[str, Mapping[str, float]], sets: Sequence[DataSet]) -> None:

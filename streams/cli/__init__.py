@@ -6,6 +6,7 @@ import sys
 import click
 
 from streams.errors import LabelloopError
+from streams.terminal import printable_lines
 
 _COMMANDS = {
     "up": "stack",
@@ -89,5 +90,5 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except LabelloopError as error:
-        click.echo(f"labelloop: {error}", err=True)
+        click.echo(f"labelloop: {printable_lines(str(error))}", err=True)
         sys.exit(1)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import get_args
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from streams.errors import LabelloopError
 from streams.query.agreement import COEFFICIENTS, Agreed, By, agreed
 from streams.query.projects import read_projects
 from streams.settings import Settings
+from streams.terminal import Console
 
 
 @click.command()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from streams.backup.folder import Folder
@@ -15,6 +14,7 @@ from streams.cli.console import bar
 from streams.cli.options import data_option
 from streams.clock import SystemClock
 from streams.settings import NOWHERE, Settings, data_directory
+from streams.terminal import Console
 
 _folder = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 
 from streams.query.log import Tell
+from streams.terminal import Console
 
 
 def told_time(ms: int) -> str:

@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from streams.cli.options import data_option
 from streams.clock import SystemClock
 from streams.settings import data_directory
+from streams.terminal import Console
 
 
 @click.command()

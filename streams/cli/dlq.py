@@ -17,6 +17,7 @@ from streams.query import dlq as shell
 from streams.query.letters import Filter, Letter, grouped
 from streams.query.projects import read_projects
 from streams.settings import Settings
+from streams.terminal import printable, printable_lines
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -100,8 +101,8 @@ def show(id: str, raw: Path | None, data: Path | None) -> None:
         projects, now_ms = read_projects(settings), SystemClock().now_ms()
         way = shell.find_way(settings, letter, original, bodies, projects, now_ms)
     for name, text in _described(settings, letter).items():
-        click.echo(f"{name:<11}{_printable(str(text))}")
-    click.echo(f"\n{record['detail']}\n")
+        click.echo(f"{name:<11}{printable(str(text))}")
+    click.echo(f"\n{printable_lines(record['detail'])}\n")
     if original is None:
         click.echo(f"{record['value_bytes']:,} bytes, which neither the letter nor its topic holds; they begin with")
         click.echo(record["value_head"].hex(" "))
@@ -109,7 +110,7 @@ def show(id: str, raw: Path | None, data: Path | None) -> None:
         click.echo(_content(original))
     if letter.state == "open":
         redrive_it = f": labelloop dlq redrive {id} --by ACTOR"
-        click.echo(f"\n{_printable(way.why) if way.action is None else _ADVICE[way.action] + redrive_it}")
+        click.echo(f"\n{printable(way.why) if way.action is None else _ADVICE[way.action] + redrive_it}")
     if raw is not None:
         if original is None:
             raise LabelloopError(f"the bytes of {id} are not there any more")
@@ -192,7 +193,7 @@ def _described(settings: Settings, letter: Letter) -> dict[str, str]:
 def _line(settings: Settings, letter: Letter) -> str:
     told = _described(settings, letter)
     by = f" by {told['by']}: {told['text']}" if letter.state != "open" else ""
-    return _printable(f"{told['id']}  {told['refused_at']}  {told['reason']}  {told['project']}  {told['state']}{by}")
+    return printable(f"{told['id']}  {told['refused_at']}  {told['reason']}  {told['project']}  {told['state']}{by}")
 
 
 def _content(original: Original) -> str:
@@ -207,10 +208,6 @@ def _content(original: Original) -> str:
 
 def _tell(skipped: shell.Skipped) -> None:
     for name, why in skipped[:_SHOWN]:
-        click.echo(f"  {name}: {_printable(why)}", err=True)
+        click.echo(f"  {name}: {printable(why)}", err=True)
     if len(skipped) > _SHOWN:
         click.echo(f"  and {len(skipped) - _SHOWN:,} more", err=True)
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,6 +12,7 @@ from streams.errors import LabelloopError
 from streams.events import Event
 from streams.query.display import gate_table
 from streams.settings import Settings
+from streams.terminal import Console
 from workers.ask import outcome, publish
 from workers.history import Loop
 from workers.log import read_history

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from streams.cli.options import data_option
 from streams.people import forget_person, name_person, read_people
 from streams.settings import data_directory
+from streams.terminal import Console
 
 
 @click.group()

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from streams.producers.producer import Producer
 from streams.projects import POLICY_FIELDS, TRAINING_FIELDS, Policy, Training
 from streams.query.projects import read_projects
 from streams.settings import Settings
+from streams.terminal import Console
 
 _WEIGHTS = {n.partition("_")[2]: n for n in POLICY_FIELDS if n.startswith(("weight_", "doubt_"))}
 """Field of the policy by reason."""

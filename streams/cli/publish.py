@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import click
 import orjson
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TransferSpeedColumn
 from rich.table import Table
@@ -23,6 +22,7 @@ from streams.producers.producer import Producer
 from streams.producers.values import as_time
 from streams.producers.wire import encoded
 from streams.settings import Settings
+from streams.terminal import Console
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TextIO
 
 import click
-from rich.console import Console
 
 from streams.cli.options import data_option, project_option
 from streams.clock import SystemClock
@@ -17,6 +16,7 @@ from streams.query import settle as settling
 from streams.query import sql as queries
 from streams.query import wait as waits
 from streams.settings import Settings
+from streams.terminal import Console
 
 
 @click.command()

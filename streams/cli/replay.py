@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +24,7 @@ from streams.replay.past import Past
 from streams.replay.reading import Ends, ends_at, ends_in, listed, read_past, read_story
 from streams.replay.settled import Settled, settled
 from streams.settings import Settings
+from streams.terminal import Console
 
 _TOLD = ("review.state", "judgements", "disagreement", "labels.corrected", "skill", "agreement")
 """Topics whose content is told; a topic of the project as a whole has nothing about one item."""

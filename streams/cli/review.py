@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import click
 import orjson
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +18,7 @@ from streams.query.display import queue_table, task_table
 from streams.query.item import history
 from streams.query.review import ReviewQueue
 from streams.settings import Settings
+from streams.terminal import Console
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from streams.cli.options import data_option, project_option
 from streams.query import simulate
 from streams.settings import Settings
+from streams.terminal import Console
 
 
 @click.command("simulate-review")

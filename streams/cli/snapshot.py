@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,6 +18,7 @@ from streams.producers.facts import Fact
 from streams.producers.producer import Producer
 from streams.settings import Settings
 from streams.sinks.tables import label_text
+from streams.terminal import Console
 from workers.dataset import Dataset, Value
 from workers.facts import Source, files_directory, load, positions
 from workers.log import read_history

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -27,6 +26,7 @@ from streams.query.sql import rows
 from streams.query.tasks import Task
 from streams.query.wait import wait
 from streams.settings import Settings, read_stack
+from streams.terminal import Console
 from workers.ask import outcome, publish
 from workers.registry import About
 

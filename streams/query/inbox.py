@@ -7,6 +7,7 @@ from typing import Any
 from streams.people import People
 from streams.query.sql import rows
 from streams.settings import Settings
+from streams.terminal import printable
 
 SHOWN = 20
 """Receipts that are shown unless all are asked for."""
@@ -62,13 +63,13 @@ def lines(found: Iterable[Receipt], people: People) -> Iterator[str]:
         first = receipts[0]
         if number:
             yield ""
-        yield _line(
+        yield printable(
             f"{project}: model {version}, trained on {first['snapshot']} as of {first['at']:%Y-%m-%d %H:%M}: "
             f"{first['learnt']:,} of {first['receipts']:,} learnt"
         )
         for receipt in receipts:
-            yield _line(f"  {receipt['item_id']}: {_done(receipt, people)}")
-            yield _line(f"    {_answered(receipt)}{_similar(receipt)}")
+            yield printable(f"  {receipt['item_id']}: {_done(receipt, people)}")
+            yield printable(f"    {_answered(receipt)}{_similar(receipt)}")
 
 
 def _done(receipt: Receipt, people: People) -> str:
@@ -95,7 +96,3 @@ def _similar(receipt: Receipt) -> str:
     before = f", {receipt['similar_right_before']:,} before" if receipt["before"] is not None else ""
     right = f"{receipt['similar_right_after']:,} of {receipt['similar_items']:,}"
     return f"; of similar items ({receipt['similar']}) {right} right{before}"
-
-
-def _line(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -11,13 +11,13 @@ from typing import Any, Literal, TextIO
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error, ServerException
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from streams.cells import guarded
 from streams.errors import LabelloopError
 from streams.settings import Settings
+from streams.terminal import Console
 
 Format = Literal["table", "csv", "json"]
 Row = Sequence[Any]

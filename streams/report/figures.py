@@ -21,6 +21,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Polygon
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
+from streams.terminal import printable
+
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6b7280"
 
 _WIDTH = 9.2  # inches; the page scales it
@@ -76,7 +78,7 @@ class Outline(NamedTuple):
 
 def shown(name: object) -> str:
     """Return a name as it may be drawn or listed: one line, cut, without control characters."""
-    text = "".join(c if c.isprintable() else " " for c in str(name)).strip() or "(no name)"
+    text = printable(str(name)).strip() or "(no name)"
     return text if len(text) <= _NAME else f"{text[: _NAME - 1]}…"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 from streams.report.numbers import Figure, Listing, Section
+from streams.terminal import printable
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -47,7 +48,7 @@ summary { cursor: pointer; }
 
 def _text(text: str) -> str:
     """Return a text as HTML, without control characters: a reader may not show them, or may stop at one."""
-    return escape("".join(c if c.isprintable() else " " for c in text))
+    return escape(printable(text))
 
 
 def page(project: str, made: str, headline: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
