@@ -194,7 +194,7 @@ class Skills:
 
     def __init__(self) -> None:
         self._parts: dict[str, dict[int, dict[str, Any]]] = {}
-        self._fits: dict[str, tuple[int, Scorer, Signals]] = {}
+        self._fits: dict[str, tuple[int, Scorer | None, Signals | None]] = {}
 
     def learn(self, value: bytes | None, log_time: int) -> None:
         """Take the next record of the topic; one that is none is passed over."""
@@ -211,8 +211,13 @@ class Skills:
         if len(parts) == part["parts"]:
             del self._parts[part["project"]]
             whole = [parts[n] for n in sorted(parts)]
+            people = [one for part in whole for one in part["annotators"]]
+            if any(one["answer"] and not one["count"] for one in people):
+                # of an early program, which told no counts: as before the first fit, until the next one comes
+                self._fits[part["project"]] = part["refit"], None, None
+                return
             fitted = _together(whole)
-            drifting = {one["annotator"] for part in whole for one in part["annotators"] if one["drifting"]}
+            drifting = {one["annotator"] for one in people if one["drifting"]}
             self._fits[part["project"]] = part["refit"], Scorer(fitted), Signals(fitted, drifting)
 
     def scorer(self, project: str) -> Scorer | None:

@@ -83,6 +83,15 @@ def test_a_fit_from_before_there_were_votes_scores_by_its_models() -> None:
     assert [*scorer.posterior(votes, told).values()] == pytest.approx(models, abs=1e-9)
 
 
+def test_a_fit_of_a_program_that_told_no_counts_is_known_and_scores_nothing() -> None:
+    told = codec.decode(next(one.value for one in fitted(crowd()) if one.topic == "annotators"))[1]
+    for annotator in told["annotators"]:
+        annotator["count"] = []
+    skills = Skills()
+    skills.learn(codec.encode("annotators", told), 0)
+    assert (skills.refit("p"), skills.scorer("p"), skills.signals("p")) == (7, None, None)
+
+
 def test_a_large_fit_comes_in_parts_and_counts_when_it_is_whole() -> None:
     rows = [judgement(f"i{n}", f"w{w}", f"c{(n * 7 + w * n) % 1999}") for n in range(2500) for w in range(4)]
     records = [record for record in fitted(project_of(*rows)) if record.topic == "annotators"]
