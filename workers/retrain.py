@@ -25,7 +25,7 @@ from streams.catalogue import ACTIONS
 from streams.clients import CLIENT_LOG, STEADFAST
 from streams.clock import Clock
 from streams.dead_letters import MAX_DETAIL, DeadLetter, given_back
-from streams.errors import NotNow, Poison, Reason
+from streams.errors import LabelloopError, NotNow, Poison, Reason
 from streams.keys import project_partition
 from streams.projects import Projects
 from streams.query.lag import LagReader
@@ -107,6 +107,7 @@ class Retrain:
         Raises:
             KafkaException, NotNow: the broker refuses or is away for long: start again.
             TooManyBugs: too many records cannot be read by a fault of ours.
+            LabelloopError: a newer labelloop runs: upgrade this worker too.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
@@ -174,13 +175,14 @@ class Retrain:
 
         Raises:
             TooManyBugs: that is so of too many, by a fault of ours.
+            LabelloopError: a newer labelloop wrote it.
         """
         try:
             self._follow_corrected(read)
         except Poison as poison:
             reason: Reason = poison.reason
             detail = poison.detail
-        except MemoryError:
+        except (LabelloopError, MemoryError):
             raise
         except Exception:
             if self._bugs.bug():
@@ -212,14 +214,14 @@ class Retrain:
 
     def _follow_skill(self, read: Read) -> None:
         try:
-            name, record = codec.decode(read.value)
+            name, record = codec.decode_own(read.value)
         except Poison:
             return
         if name == "skill" and record["drift_at"] is not None and self._is_mine(record["project"]):
             self._drift[record["project"]] = max(self._drift.get(record["project"], 0), record["drift_at"])
 
     def _follow_corrected(self, read: Read) -> None:
-        name, record = codec.decode(read.value)
+        name, record = codec.decode_own(read.value)
         if name != "labels_corrected":
             raise Poison("invalid", f"a {name} record lies in topic {CORRECTED}: publish it to the topic of its schema")
         project, mine = record["project"], self._is_mine(record["project"])
@@ -353,6 +355,8 @@ def main(settings: Settings, slot: int | None) -> None:
             Retrain(settings, number, SystemClock()).run()
         except (KafkaException, NotNow) as error:
             leave(f"the retraining worker cannot go on: {error}")
+        except LabelloopError as error:
+            leave(f"the retraining worker cannot go on: {error}", STOP)
         except TooManyBugs:
             leave(TOO_MANY, STOP)
     os._exit(0)

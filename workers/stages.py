@@ -318,7 +318,7 @@ class _Work:
         while any(follower.position(*at) < end for at, end in ends.items()):
             for read in follower.read(0.05):
                 try:
-                    _, receipt = codec.decode(read.value)
+                    _, receipt = codec.decode_own(read.value)
                 except Poison:
                     continue
                 if receipt["project"] == self._project and receipt["told"] and receipt["at"] // DAY_MS == day:

@@ -89,7 +89,7 @@ def restore(settings: Settings, folder: Folder, manifest: Manifest, tell: Tell =
     topics.make(settings, ["catalogue"])
     names = [topic for topic in KEPT if any(part.topic == topic for part in manifest.parts)]
     topics.note(settings, dict.fromkeys(names, topics.UNFINISHED))
-    _make_anew(settings, admin, names)
+    _make_anew(settings, names)
     passed, total = 0, manifest.records
     with Writer(settings) as writer:
         for part in manifest.parts:
@@ -147,21 +147,13 @@ def _running(settings: Settings, admin: AdminClient) -> list[str]:
     return [group for group in SOURCES if settings.topic(group) in busy]
 
 
-def _make_anew(settings: Settings, admin: AdminClient, names: Sequence[str]) -> None:
+def _make_anew(settings: Settings, names: Sequence[str]) -> None:
     """Delete topics, and create them under CreateTime.
 
     An existing topic could be switched, but no answer tells when every broker has heard of that; a new one is under it
     from its first record.
     """
-    old = [name for name in topics.found_partitions(admin, settings) if name.removeprefix(settings.topic("")) in names]
-    if old:
-        for future in admin.delete_topics(old, operation_timeout=LIMIT_S).values():
-            answer(settings, future.result)
-        limit = time.monotonic() + LIMIT_S
-        while left := topics.found_partitions(admin, settings).keys() & {*old}:
-            if time.monotonic() > limit:
-                raise LabelloopError(f"Kafka at {settings.kafka} does not delete {', '.join(sorted(left))}")
-            time.sleep(0.05)
+    topics.remove(settings, names)
     topics.make(settings, names, {_TIME: "CreateTime"})
 
 

@@ -44,6 +44,8 @@ _COMMANDS = {
     "settle": "read",
     "backup": "backup",
     "restore": "backup",
+    "migrate": "upgrade",
+    "rebuild": "upgrade",
     "simulate-review": "simulate",
     "demo": "demo",
     "schemas": "schemas",

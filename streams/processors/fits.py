@@ -197,9 +197,13 @@ class Skills:
         self._fits: dict[str, tuple[int, Scorer | None, Signals | None]] = {}
 
     def learn(self, value: bytes | None, log_time: int) -> None:
-        """Take the next record of the topic; one that is none is passed over."""
+        """Take the next record of the topic; one that is none is passed over.
+
+        Raises:
+            LabelloopError: a newer labelloop wrote it.
+        """
         try:
-            name, part = codec.decode(value)
+            name, part = codec.decode_own(value)
         except Poison:
             return
         if name != "annotators":

@@ -22,7 +22,7 @@ from streams.projects import Projects
 from streams.quality.project import Project
 from streams.settings import Settings
 from streams.transport.broadcast import Broadcast
-from streams.transport.guards import leave
+from streams.transport.guards import STOP, leave
 from streams.transport.plain import Follower, Publisher
 
 _WAIT_S = 0.1
@@ -82,10 +82,11 @@ class Fitter:
 
         Raises:
             NotNow: the broker does not answer.
+            LabelloopError: a newer labelloop wrote what is there.
         """
         for topic, partition, _, value, *_ in self._follower.read(_WAIT_S):
             try:
-                name, record = codec.decode(value)
+                name, record = codec.decode_own(value)
             except Poison:
                 continue
             if name not in ("judgements", "settles"):
@@ -188,6 +189,8 @@ def main() -> None:
             fitter.step()
         except NotNow as error:
             leave(f"the fitter cannot go on: {error}")
+        except LabelloopError as error:
+            leave(f"the fitter cannot go on: {error}", STOP)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,8 @@ class Items:
             signals = self._skills.signals(project)
             for item in slice_:
                 row = effects.rows.get(item) or rows.get(item)
+                if row is not None:
+                    _check_format(cast(ItemState, row))
                 if row is None or not (rescore["all"] or row["sent"]["task"]):
                     continue
                 least = 0.0 if rescore["all"] else LEAST_MOVE
@@ -123,7 +125,7 @@ class Items:
         """Return the records of a batch that no later one makes needless, each with its key."""
         standing: list[tuple[bytes, dict[str, Any]]] = []
         for record in batch.records:
-            name, rescore = codec.decode(record.value)
+            name, rescore = codec.decode_own(record.value)
             if name != "rescores":
                 continue
             project, known = rescore["project"], self._skills.refit(rescore["project"])
@@ -151,14 +153,18 @@ class Items:
         row = rows.get(key)
         if row is not None:
             state = cast(ItemState, row)
-            if state["format"] != FORMAT:
-                raise LabelloopError(
-                    f"the state rows of {CONSUMER!r} have format {state['format']}, not {FORMAT}: delete its changelog "
-                    "and the group's offsets, so that they are built again from the facts"
-                )
+            _check_format(state)
             return state
         check_home(key, partition, self._partitions)  # a key that has a row was checked when the row was made
         return new_state(event["project"], event["item_id"])
+
+
+def _check_format(state: ItemState) -> None:
+    if state["format"] != FORMAT:
+        raise LabelloopError(
+            f"the state rows of {CONSUMER!r} have format {state['format']}, and this labelloop writes {FORMAT}: stop all "
+            f"its workers, run `labelloop rebuild`, and start them again (docs/upgrades.md)"
+        )
 
 
 def _dead_letter(batch: Batch, record: Record, poison: Poison) -> DeadLetter:

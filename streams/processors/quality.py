@@ -29,11 +29,15 @@ class Quality:
         self._prefix, self._partitions = prefix, partitions
 
     def handle(self, batch: Batch, rows: Rows) -> Effects:
-        """Return what a batch of proposals causes."""
+        """Return what a batch of proposals causes.
+
+        Raises:
+            LabelloopError: a fitter of a newer labelloop proposed.
+        """
         effects = Effects()
         for record in batch.records:
             try:
-                topic, proposed = codec.decode(record.value)
+                topic, proposed = codec.decode_own(record.value)
             except Poison:  # our own process wrote it; whatever it is, it is no proposal
                 continue
             if topic not in _TAKEN or record.value is None:

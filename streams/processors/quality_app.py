@@ -13,7 +13,7 @@ from streams.catalogue import ACTIONS
 from streams.processors.quality import CONSUMER, Quality
 from streams.settings import Settings
 from streams.transport.app import create_app
-from streams.transport.guards import leave
+from streams.transport.guards import RESTART, STOP, leave
 
 log = logging.getLogger("labelloop.quality")
 
@@ -51,4 +51,4 @@ class _Child:
     def _watch(self, process: "subprocess.Popen[str]") -> None:
         """Leave when the fitter ends: a successor begins with a new one."""
         status = process.wait()
-        leave(f"the fitter ended with status {status}; its last words are above")
+        leave(f"the fitter ended with status {status}; its last words are above", STOP if status == STOP else RESTART)

@@ -88,7 +88,7 @@ class LetterReader:
 
     def _learn(self, read: Read) -> None:
         try:
-            name, record = codec.decode(read.value)
+            name, record = codec.decode_own(read.value)
         except Poison:  # the sink tells of it
             return
         if read.topic == self._actions and name == "dead_letter_actions":

@@ -212,7 +212,7 @@ class ReviewQueue:
             for message in self._consumer.consume(10_000, timeout=0.02):
                 partition, error = int(message.partition() or 0), message.error()
                 if error is None:
-                    self._tasks.apply(codec.decode(message.value())[1])
+                    self._tasks.apply(codec.decode_own(message.value())[1])
                     self._partitions[partition] = int(message.offset() or 0) + 1
                 elif error.code() == KafkaError._PARTITION_EOF:
                     self._partitions[partition] = max(self._partitions[partition], int(message.offset() or 0))

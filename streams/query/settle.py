@@ -64,6 +64,6 @@ def _ask(settings: Settings, project: str, limit: float) -> bool:
             publisher.send(settings.topic("settles"), [(make_key(project), value)], partition)
             ask_at, again = time.monotonic() + again, min(2 * again, _AGAIN_S[1])
         for read in answers.read(0.05):
-            if codec.decode(read.value)[1]["request"] == request:
+            if codec.decode_own(read.value)[1]["request"] == request:
                 return True
     return False

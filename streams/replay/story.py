@@ -146,7 +146,7 @@ class _Told:
         step = Step(record.timestamp, record.topic, record.partition, record.offset)
         original = given_back(record.value, CONSUMER) if record.topic == ACTIONS else None
         if original is not None:
-            action = codec.decode(record.value)[1]
+            action = codec.decode_own(record.value)[1]
             topic = original.topic.rpartition(".")[2]  # no fact about an item has a dot in its topic's name
             place = original.partition, original.offset
             _, caused = self._folded(Logged(topic, *place, original.timestamp, original.key, original.value))
@@ -219,7 +219,7 @@ def _claimed(event: Event, claims: Mapping[str, Any], log_time: int) -> tuple[st
 
 def _receipt(value: bytes | None) -> tuple[str, str]:
     """Return which fact a receipt is about, and what it tells."""
-    receipt = codec.decode(value)[1]
+    receipt = codec.decode_own(value)[1]
     took = f"snapshot {receipt['snapshot']} took it" if receipt["snapshot"] else receipt["stage"]
     model = f", model {receipt['model_version']} {receipt['stage']}" if receipt["model_version"] else ""
     return receipt["caused_by"], f"receipt to {receipt['recipient']}: {took}{model}"

@@ -4,7 +4,7 @@ from clickhouse_driver.errors import Error
 
 from streams.errors import LabelloopError
 from streams.settings import ClickHouseAddress
-from streams.sinks.tables import TABLES
+from streams.sinks.tables import TABLES, columns
 from streams.sinks.writer import Writer, connect
 
 DEDUPLICATION_WINDOW = 1000
@@ -25,7 +25,7 @@ def filled(writer: Writer) -> set[tuple[str, int]]:
 
 
 def check_tables(writer: Writer) -> None:
-    """Check that every table is there and remembers the ranges it was given.
+    """Check that every table is there with the columns of its records, and remembers the ranges it was given.
 
     Raises:
         LabelloopError: one is not, or does not.
@@ -40,8 +40,12 @@ def check_tables(writer: Writer) -> None:
     if small:
         raise LabelloopError(
             f"tables {', '.join(small)} are not there or remember fewer than {DEDUPLICATION_WINDOW} inserts: "
-            "apply the migrations (`labelloop up` does)"
+            "apply the migrations: `labelloop migrate`"
         )
+    there = set(writer.query("SELECT table, name FROM system.columns WHERE database = currentDatabase()"))
+    wanted = {(table, column.name) for topic, table in TABLES.items() for column in columns(topic)}
+    if missing := sorted(f"{table}.{name}" for table, name in wanted - there):
+        raise LabelloopError(f"the tables lack {', '.join(missing)}: apply the migrations: `labelloop migrate`")
 
 
 def filled_tables(address: ClickHouseAddress) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from streams import codec, events
 from streams.catalogue import TOPICS
 from streams.dead_letters import MAX_DETAIL, DeadLetter, given_back
-from streams.errors import Poison
+from streams.errors import LabelloopError, Poison
 from streams.sinks.tables import columns, version
 
 CONSUMER = "sink"
@@ -45,10 +45,13 @@ def build(topic: str, full_name: str, partition: int, build_number: int, records
         partition: The partition.
         build_number: The topic's build.
         records: The range's records.
+
+    Raises:
+        LabelloopError: a newer labelloop wrote a record of ours.
     """
     try:
         return _build(topic, full_name, partition, build_number, records)
-    except MemoryError:
+    except (LabelloopError, MemoryError):
         raise
     except Exception:
         if len(records) == 1:
@@ -68,7 +71,7 @@ def _build(topic: str, full_name: str, partition: int, build_number: int, record
     decoded, good, dead = [], [], []
     for record in records:
         try:
-            name, content = codec.decode(record.value)
+            name, content = (codec.decode if kind == "fact" else codec.decode_own)(record.value)
             if name != schema:
                 raise Poison("invalid", f"a {name} record lies in topic {topic}: publish it to the topic of its schema")
             if kind == "fact":

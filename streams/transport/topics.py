@@ -65,6 +65,26 @@ def make(settings: Settings, names: Collection[str], config: Mapping[str, str] |
         _wait_for_leaders(admin, settings, wanted)
 
 
+def remove(settings: Settings, names: Collection[str]) -> None:
+    """Delete the topics of those names in the catalogue that there are, and return when they are gone.
+
+    Raises:
+        LabelloopError: the broker refuses, or does not answer.
+    """
+    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    old = found_partitions(admin, settings).keys() & {*map(settings.topic, names)}
+    for name, future in admin.delete_topics(sorted(old), operation_timeout=_LIMIT_S).items() if old else ():
+        try:
+            future.result(_LIMIT_S)
+        except KafkaException as error:
+            raise LabelloopError(f"topic {name} cannot be deleted: {error.args[0].str()}") from error
+    limit = time.monotonic() + _LIMIT_S
+    while left := found_partitions(admin, settings).keys() & old:
+        if time.monotonic() > limit:
+            raise LabelloopError(f"Kafka at {settings.kafka} does not delete {', '.join(sorted(left))}")
+        time.sleep(0.05)
+
+
 def check(settings: Settings, names: Iterable[str]) -> None:
     """Check that topics exist, with the partition counts the settings say.
 
@@ -189,7 +209,7 @@ def _entries(settings: Settings) -> dict[str, codec.Record]:
             for message in consumer.consume(1000, timeout=0.05):
                 error = message.error()
                 if error is None:
-                    entry = codec.decode(message.value())[1]
+                    entry = codec.decode_own(message.value())[1]
                     entries[entry["topic"]] = entry
                 elif error.code() == KafkaError._PARTITION_EOF:
                     return entries

@@ -1,0 +1,42 @@
+"""Has the processor "items" build its state again from the facts, for instance when its rows have another format."""
+
+import shutil
+
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from streams.errors import LabelloopError
+from streams.settings import Settings
+from streams.transport import topics
+
+_PROCESSOR = "items"
+_LIMIT_S = 30.0
+_IDLE = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
+
+
+def rebuild(settings: Settings) -> None:
+    """Forget what "items" has read and what it made of it; its next start begins with the first fact.
+
+    The positions go before the state: a state without positions is folded into once more and stays what it is,
+    positions without a state would lose it. So whatever breaks off here, the same call again completes it.
+
+    Args:
+        settings: Where Kafka is, and which data directory's stores are removed.
+
+    Raises:
+        LabelloopError: a worker of "items" runs, or the broker refuses.
+    """
+    admin, group = AdminClient({"bootstrap.servers": settings.kafka}), settings.topic(_PROCESSOR)
+    try:
+        listed = admin.list_consumer_groups(request_timeout=_LIMIT_S).result(_LIMIT_S)
+        if any(one.group_id == group and one.state not in _IDLE for one in listed.valid):
+            raise LabelloopError(f"workers of {_PROCESSOR!r} run: stop them all first, wherever they are")
+        admin.delete_consumer_groups([group], request_timeout=_LIMIT_S)[group].result(_LIMIT_S)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+            raise LabelloopError(f"Kafka at {settings.kafka} refuses: {error.args[0].str()}") from error
+    changelog = f"{_PROCESSOR}-state-changelog"
+    topics.remove(settings, [changelog])
+    topics.make(settings, [changelog])
+    for store in (settings.home / "state").glob(f"{group}-*"):
+        shutil.rmtree(store)
