@@ -101,8 +101,8 @@ def decode(raw: bytes | None) -> tuple[str, Record]:
     if entry is None:
         raise Poison(
             "unknown_schema",
-            f"schema id {id_} is not in schemas/lock.json: use an id listed there; if it is of a newer labelloop, upgrade "
-            "this worker and give the record back with `labelloop dlq redrive`",
+            f"schema id {id_} is not in schemas/lock.json: use an id listed there; if it is of a newer labelloop, "
+            "upgrade this worker and give the record back with `labelloop dlq redrive`",
         )
     name, writer, reader = entry
     body = BytesIO(raw)

@@ -162,8 +162,8 @@ class Items:
 def _check_format(state: ItemState) -> None:
     if state["format"] != FORMAT:
         raise LabelloopError(
-            f"the state rows of {CONSUMER!r} have format {state['format']}, and this labelloop writes {FORMAT}: stop all "
-            f"its workers, run `labelloop rebuild`, and start them again (docs/upgrades.md)"
+            f"the state rows of {CONSUMER!r} have format {state['format']}, and this labelloop writes {FORMAT}: "
+            "stop all its workers, run `labelloop rebuild`, and start them again (docs/upgrades.md)"
         )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from streams import codec, events
+from streams.errors import LabelloopError
 from streams.processors.fits import Skills, proposals
 from streams.processors.items import FitMissing, Items
 from streams.processors.rescoring import SLICE_ITEMS
@@ -132,3 +133,11 @@ def test_what_a_model_says_is_a_judgement_until_another_model_speaks() -> None:
     assert second["annotator"] == "lgbm"
     (gone,) = told("lgbm", "3", occurred_at=3, out_of_sample=False)
     assert (gone["annotator"], gone["probabilities"]) == ("lgbm", {})
+
+
+def test_rows_of_another_format_are_not_scored_again_either() -> None:
+    worker = Worker(1)
+    for row in worker.rows.values():
+        row["format"] = 3
+    with pytest.raises(LabelloopError, match="have format 3, and this labelloop writes 2"):
+        worker.rescore(0, all_=True)
