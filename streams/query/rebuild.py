@@ -30,7 +30,7 @@ def rebuild(settings: Settings) -> None:
     try:
         listed = admin.list_consumer_groups(request_timeout=_LIMIT_S).result(_LIMIT_S)
         if any(one.group_id == group and one.state not in _IDLE for one in listed.valid):
-            raise LabelloopError(f"workers of {_PROCESSOR!r} run: stop them all first, wherever they are")
+            raise LabelloopError(f"workers of {_PROCESSOR!r} run, or did until 10 s ago: stop them all, then try again")
         admin.delete_consumer_groups([group], request_timeout=_LIMIT_S)[group].result(_LIMIT_S)
     except KafkaException as error:
         if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:

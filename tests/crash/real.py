@@ -22,10 +22,11 @@ class Process:
     Args:
         settings: Where the servers are.
         words: What to run, e.g. `items --slot 0`.
+        cli: The command line that it is a command of.
     """
 
-    def __init__(self, settings: Settings, *words: str) -> None:
-        self._settings, self._words = settings, words
+    def __init__(self, settings: Settings, *words: str, cli: tuple[str, ...] = CLI) -> None:
+        self._settings, self._words, self._cli = settings, words, cli
         self._file = settings.home / f"{words[0]}.log"
         self._running: subprocess.Popen[bytes] | None = None
 
@@ -34,7 +35,7 @@ class Process:
         self._settings.home.mkdir(exist_ok=True)
         own = {name: value for name, value in os.environ.items() if name == TRAINERS}
         environment = {**self._settings.environment(), **own, "PATH": "", "PYTHONUNBUFFERED": "1"}
-        self._running = child.spawn((*CLI, "worker", *self._words), self._file, environment, ROOT)
+        self._running = child.spawn((*self._cli, "worker", *self._words), self._file, environment, ROOT)
 
     @property
     def pid(self) -> int:
@@ -71,9 +72,9 @@ class Process:
 
 
 @contextlib.contextmanager
-def running(settings: Settings, *words: str) -> Iterator[Process]:
+def running(settings: Settings, *words: str, cli: tuple[str, ...] = CLI) -> Iterator[Process]:
     """Run a worker until the end of the block."""
-    process = Process(settings, *words)
+    process = Process(settings, *words, cli=cli)
     process.start()
     try:
         yield process
