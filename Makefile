@@ -3,10 +3,10 @@ PY := .venv/bin/python
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-kafka check bench bench-quality bench-loop chaos chaos-kills chaos-mutants fuzz clean lock
+.PHONY: help demo up test test-kafka check bench bench-runtimes bench-quality bench-loop chaos chaos-kills chaos-mutants fuzz clean lock
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 .venv/ready: requirements.lock pyproject.toml
 	python3 -m venv .venv
@@ -37,6 +37,9 @@ check: .venv/ready  ## Lint, types, layers, schema compatibility
 
 bench: .venv/ready  ## Throughput beside plain Kafka and stock Faust; writes bench/results/items.json
 	$(PY) -m bench.items
+
+bench-runtimes: .venv/ready  ## The same work on labelloop, Faust, Quix Streams, Bytewax and plain Kafka; writes bench/results/runtimes.json
+	$(PY) -m bench.runtimes
 
 bench-quality: .venv/ready  ## Truth and review order beside the best libraries; writes bench/results/quality.json
 	$(PY) -m bench.quality
@@ -69,3 +72,5 @@ lock:  ## Pin all requirements with hashes (needs uv)
 		--extra dev pyproject.toml --output-file requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 		--no-deps bench/quality/peers.in --output-file bench/quality/peers.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+		bench/runtimes/peers.in --output-file bench/runtimes/peers.lock

@@ -47,9 +47,18 @@ def publish(settings: Settings, records: list[tuple[bytes, bytes]]) -> None:
     Raises:
         LabelloopError: they are not delivered within two minutes.
     """
+    send(settings.kafka, settings.topic("labels"), records)
+
+
+def send(kafka: str, topic: str, records: list[tuple[bytes, bytes]]) -> None:
+    """Send keys and values to a topic.
+
+    Raises:
+        LabelloopError: they are not delivered within two minutes.
+    """
     producer = Producer(
         {
-            "bootstrap.servers": settings.kafka,
+            "bootstrap.servers": kafka,
             "enable.idempotence": True,
             "linger.ms": 20,
             "compression.type": "lz4",
@@ -58,7 +67,7 @@ def publish(settings: Settings, records: list[tuple[bytes, bytes]]) -> None:
         }
     )
     for n, (key, value) in enumerate(records):
-        producer.produce(settings.topic("labels"), value, key)
+        producer.produce(topic, value, key)
         if n % 10_000 == 0:
             producer.poll(0)
     if producer.flush(120):

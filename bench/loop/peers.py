@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.environment import environment, in_environment
 from bench.loop.data import LoopData
 from bench.loop.trainers import REGULARISATION, named
-from bench.quality.peers import environment, in_environment
+from bench.quality.peers import LOCK
 from workers.features import Files
 from workers.training import Spec, train
 
@@ -43,7 +44,7 @@ def cleanlab_loop(data: LoopData, seeds: int, budget: float, step: float) -> lis
         else:
             np.savez(folder / "features.npz", allow_pickle=False, labelled=matrices[0], test=matrices[1])
         (folder / "task.json").write_text(json.dumps(task))
-        in_environment([str(environment()), "-W", "ignore", str(HERE / "peer_loop.py"), name])
+        in_environment([str(environment(LOCK)), "-W", "ignore", str(HERE / "peer_loop.py"), name])
         found: list[list[dict[str, float]]] = json.loads((folder / "loop.json").read_text())
     return found
 
@@ -72,4 +73,4 @@ def draw(panels: Sequence[Mapping[str, Any]], file: Path) -> None:
     Raises:
         LabelloopError: it cannot be drawn.
     """
-    in_environment([str(environment()), str(HERE / "diagram.py"), str(file)], json.dumps(panels))
+    in_environment([str(environment(LOCK)), str(HERE / "diagram.py"), str(file)], json.dumps(panels))

@@ -1,12 +1,7 @@
 """The libraries' own environment, and what they answer."""
 
-import hashlib
 import json
-import os
-import shutil
-import subprocess
 import tempfile
-import venv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.environment import environment, in_environment
 from bench.quality.data import DataSet
 from bench.quality.measures import Bin
-from streams.errors import LabelloopError
 from streams.quality.labels import Floats, Ints
 
 HERE = Path(__file__).parent
-ENVIRONMENT = HERE.parent / ".peers"
+LOCK = HERE / "peers.lock"
 REGULARISATION = {"labelme": 0.01, "sentiment_polarity": 1.0}
 """C of the logistic regression by data set."""
-
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,32 +42,13 @@ class Peers:
     seconds: dict[str, float]
 
 
-def environment() -> Path:
-    """Return the Python of the libraries' environment, which is made when it is not there or its lock has changed.
-
-    Raises:
-        LabelloopError: it cannot be made.
-    """
-    lock = HERE / "peers.lock"
-    made, digest = ENVIRONMENT / "lock.sha256", hashlib.sha256(lock.read_bytes()).hexdigest()
-    python = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin") / "python"
-    if made.is_file() and made.read_text() == digest:
-        return python
-    shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-    venv.create(ENVIRONMENT, with_pip=True)
-    options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--requirement", str(lock)]
-    in_environment([str(python), "-m", "pip", "install", *options])
-    made.write_text(digest)
-    return python
-
-
 def ask(data: DataSet) -> Peers:
     """Return the libraries' answers.
 
     Raises:
         LabelloopError: they end with an error.
     """
-    python, model = environment(), data.features()
+    python, model = environment(LOCK), data.features()
     if model is not None:
         model["strength"] = REGULARISATION[data.name]
     with tempfile.TemporaryDirectory() as name:
@@ -106,25 +80,8 @@ def draw(bins: Mapping[str, Mapping[str, Sequence[Bin]]], file: Path) -> None:
     Raises:
         LabelloopError: it cannot be drawn.
     """
-    in_environment([str(environment()), str(HERE / "diagram.py"), str(file)], json.dumps(bins))
+    in_environment([str(environment(LOCK)), str(HERE / "diagram.py"), str(file)], json.dumps(bins))
 
 
 def _named(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def in_environment(command: list[str], given: str = "") -> None:
-    """Run a command of the libraries' environment on one thread.
-
-    Args:
-        command: The command.
-        given: What it reads from standard input.
-
-    Raises:
-        LabelloopError: it ends with an error.
-    """
-    try:
-        subprocess.run(command, env=os.environ | _ONE_THREAD, check=True, capture_output=True, text=True, input=given)
-    except subprocess.CalledProcessError as error:
-        told = "\n".join(str(error.stderr).splitlines()[-15:])
-        raise LabelloopError(f"{' '.join(command)} ended with {error.returncode}:\n{told}") from error
