@@ -1,7 +1,8 @@
 """Every topic there is, declared once: broker, Faust, sinks, tests and docs read this.
 
 Facts are never compacted, never expire, and carry the log's own time. Derived topics can be deleted and built again
-from the facts; the compacted ones hold the newest snapshot of each key and never a tombstone.
+from the facts (`streams.rebuild`); the compacted ones hold the newest snapshot of each key. A processor never ends a
+key: what is no more is told as a state. Only a rebuild does, where the facts do not give the key at all.
 """
 
 from dataclasses import dataclass

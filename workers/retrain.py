@@ -221,6 +221,8 @@ class Retrain:
             self._drift[record["project"]] = max(self._drift.get(record["project"], 0), record["drift_at"])
 
     def _follow_corrected(self, read: Read) -> None:
+        if read.value is None:
+            return  # a rebuild found that the facts know of no such item: that is no correction
         name, record = codec.decode_own(read.value)
         if name != "labels_corrected":
             raise Poison("invalid", f"a {name} record lies in topic {CORRECTED}: publish it to the topic of its schema")

@@ -16,7 +16,6 @@ A restore that broke off is not gone on with but begun again at 4: what it wrote
 import time
 from collections.abc import Sequence
 
-from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -33,14 +32,14 @@ from streams.backup.writer import AGAIN, LIMIT_S, Writer, answer
 from streams.catalogue import TOPICS
 from streams.clients import CLIENT_LOG, STEADFAST
 from streams.errors import LabelloopError, NotNow
-from streams.query.lag import SOURCES, LagReader
+from streams.query.lag import LagReader
 from streams.query.log import Tell
+from streams.query.running import running
 from streams.settings import Settings
 from streams.sinks.checks import filled_tables
 from streams.transport import topics
 
 _TIME = "message.timestamp.type"
-_IDLE = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
 def check(folder: Folder, manifest: Manifest, partitions: int, tell: Tell = lambda passed, of: None) -> None:
@@ -115,8 +114,8 @@ def _check_empty(settings: Settings, admin: AdminClient) -> None:
     """
     there = {name.removeprefix(settings.topic("")) for name in topics.found_partitions(admin, settings)}
     broke_off = "catalogue" in there and topics.UNFINISHED in topics.noted(settings).values()
-    if running := _running(settings, admin):
-        raise LabelloopError(f"workers of the stack run ({', '.join(running)}): stop them, then restore")
+    if busy := running(settings):
+        raise LabelloopError(f"workers of the stack run ({', '.join(busy)}): stop them, then restore")
     there -= {"catalogue", *(KEPT if broke_off else ())}
     try:
         topics.check(settings, there)
@@ -138,13 +137,6 @@ def _check_empty(settings: Settings, admin: AdminClient) -> None:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _running(settings: Settings, admin: AdminClient) -> list[str]:
-    """Return the consumer groups of the stack that somebody is in, without the prefix."""
-    listed = answer(settings, admin.list_consumer_groups(request_timeout=LIMIT_S).result)
-    busy = {group.group_id for group in listed.valid if group.state not in _IDLE}
-    return [group for group in SOURCES if settings.topic(group) in busy]
 
 
 def _make_anew(settings: Settings, names: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from streams.catalogue import TOPICS
 from streams.clock import Clock
 from streams.errors import LabelloopError, NotNow
 from streams.query.lag import LagReader
-from streams.query.log import Tell, reader, records
+from streams.query.log import Tell, part_of, reader, records
 from streams.settings import Settings
 from streams.transport import topics
 
@@ -79,7 +79,7 @@ def _take(settings: Settings, folder: Folder, clock: Clock, tell: Tell) -> Manif
     with reader(settings) as consumer:
         for topic in KEPT:  # one after the other: a file is open for each partition
             mine = {place: wanted[place] for place in sorted(wanted) if place[0] == topic}
-            came = records(consumer, settings, mine, _part_of(tell, passed, total))
+            came = records(consumer, settings, mine, part_of(tell, passed, total))
             with _Topic(folder, point, [known.get(at) or Part(*at, builds[topic], 0) for at in mine]) as found:
                 for _, message in came:
                     found.take(message.partition() or 0, _record(message))
@@ -182,10 +182,6 @@ def _record(message: Message) -> Record:
         tuple(headers or ()),
         message.value(),
     )
-
-
-def _part_of(tell: Tell, base: int, total: int) -> Tell:
-    return lambda passed, _: tell(base + passed, total)
 
 
 def _another(folder: Folder, why: str) -> LabelloopError:

@@ -1,8 +1,6 @@
 """`labelloop backup` and `labelloop restore`: the log as files, and back."""
 
 import os
-import signal
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -12,6 +10,7 @@ from streams.backup.folder import Folder
 from streams.backup.manifest import Manifest
 from streams.cli.console import bar
 from streams.cli.options import data_option
+from streams.cli.servers import with_servers
 from streams.clock import SystemClock
 from streams.settings import NOWHERE, Settings, data_directory
 from streams.terminal import Console
@@ -80,27 +79,9 @@ def restore(folder: Path, point: int | None, data: Path | None) -> None:
     if "LABELLOOP_KAFKA" in os.environ:
         run(Settings.load(home))
     else:
-        _with_servers(home, run)
+        with_servers(home, run)
     click.echo(f"restored point {manifest.point} of {manifest.taken_at}: {_sizes(manifest)}")
     click.echo(f"Next: labelloop up --detach --data {home}")
-
-
-def _with_servers(home: Path, run: Callable[[Settings], None]) -> None:
-    """Call `run` with the servers of a data directory, which run for that long and without workers."""
-    from streams.embedded import stack
-
-    done: list[bool] = []
-
-    def prepare(settings: Settings) -> None:
-        run(settings)
-        done.append(True)
-
-    def ready(_: Mapping[str, str]) -> None:
-        signal.raise_signal(signal.SIGTERM)  # `up` stops as it is always stopped
-
-    stack.up(home, [], lambda line: click.echo(line, err=True), ready, prepare=prepare)
-    if not done:  # Ctrl-C, which `up` takes for its end
-        raise click.Abort
 
 
 def _show(points: list[Manifest]) -> None:

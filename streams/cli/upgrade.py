@@ -1,4 +1,4 @@
-"""`labelloop migrate` and `labelloop rebuild`: what an upgrade needs (docs/upgrades.md)."""
+"""`labelloop migrate` and `labelloop refold`: what an upgrade needs (docs/upgrades.md)."""
 
 from pathlib import Path
 
@@ -28,14 +28,14 @@ def migrate(data: Path | None) -> None:
 
 @click.command()
 @data_option
-def rebuild(data: Path | None) -> None:
+def refold(data: Path | None) -> None:
     """Have the workers of "items" build their state again from the facts; first stop them all.
 
     Needed when they say that the state has another format. No fact is touched.
 
-    Example: labelloop rebuild
+    Example: labelloop refold
     """
-    from streams.query.rebuild import rebuild as forget
+    from streams.query.refold import refold as forget
 
     forget(Settings.load(data))
     click.echo("done: the next start of the workers of 'items' begins with the first fact; `labelloop status` shows it")

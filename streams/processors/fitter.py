@@ -15,7 +15,7 @@ from collections.abc import Collection
 from streams import codec
 from streams.clients import MAX_RECORD_BYTES
 from streams.errors import LabelloopError, NotNow, Poison
-from streams.keys import make_key
+from streams.keys import make_key, split_key
 from streams.processors.fits import proposals
 from streams.processors.refits import QUARTER, Schedule
 from streams.projects import Projects
@@ -84,7 +84,10 @@ class Fitter:
             NotNow: the broker does not answer.
             LabelloopError: a newer labelloop wrote what is there.
         """
-        for topic, partition, _, value, *_ in self._follower.read(_WAIT_S):
+        for topic, partition, _, value, key, _ in self._follower.read(_WAIT_S):
+            if value is None and topic == self._judgements:
+                self._forget(key or b"")
+                continue
             try:
                 name, record = codec.decode_own(value)
             except Poison:
@@ -104,6 +107,13 @@ class Fitter:
                 changed.schedule.changed_at = time.monotonic()
         self._fit_asked()
         self._fit_due()
+
+    def _forget(self, key: bytes) -> None:
+        """Take it that nobody judged this: a rebuild found that the facts do not say so."""
+        project, item, who, *kind = split_key(key)
+        if (found := self._projects.get(project)) is not None:
+            found.labels.forget(item, who, kind[0] if kind else "annotator")
+            found.schedule.changed_at = time.monotonic()
 
     def _fit_asked(self) -> None:
         """Fit what somebody waits for, once the judgements are read up to where they ended when it was asked."""

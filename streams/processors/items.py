@@ -163,7 +163,7 @@ def _check_format(state: ItemState) -> None:
     if state["format"] != FORMAT:
         raise LabelloopError(
             f"the state rows of {CONSUMER!r} have format {state['format']}, and this labelloop writes {FORMAT}: "
-            "stop all its workers, run `labelloop rebuild`, and start them again (docs/upgrades.md)"
+            "stop all its workers, run `labelloop refold`, and start them again (docs/upgrades.md)"
         )
 
 

@@ -82,6 +82,23 @@ class Project:
         item.reference, item.group = truth, judgement["group"]
         self._tell(item)
 
+    def forget(self, item: str, who: str, kind: str) -> None:
+        """Take it that an annotator or model never said anything of an item.
+
+        Args:
+            item: The item.
+            who: Who it is.
+            kind: Which of the two.
+        """
+        self.changes += 1
+        if kind == MODEL:
+            self._models.get(who, {}).pop(item, None)
+            self._model_values.pop((item, who), None)
+        elif (found := self._items.get(item)) is not None and (vote := found.votes.pop(who, None)) is not None:
+            self.n_labels -= 1
+            self._classes[vote.label] -= vote.kind == "choice"
+            self._tell(found)
+
     def _predict(self, item: str, model: str, judgement: Mapping[str, Any]) -> None:
         mine, value, told = self._models.setdefault(model, {}), judgement["value"], judgement["probabilities"]
         self.changes += mine.get(item) != (told or None)

@@ -60,6 +60,12 @@ class TopicLog:
         self.ids.append(id_)
         self.storable.append(storable)
 
+    def end(self, id_: int) -> None:
+        """Take it that no table should have what was added of an identity: a rebuild found that the facts lack it."""
+        for n, known in enumerate(self.ids):
+            if known == id_:
+                self.storable[n] = False
+
     def refers(self, cause: int) -> None:
         """Note the hash of the event that the record added last names as its cause."""
         self.causes.append(cause)

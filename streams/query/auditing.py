@@ -12,7 +12,7 @@ import numpy as np
 from streams import codec, events
 from streams.catalogue import TOPICS, Topic
 from streams.errors import LabelloopError, NotNow, Poison
-from streams.keys import make_key
+from streams.keys import make_key, split_key
 from streams.query.audit import Counts, Finding, Offsets, Stored, TopicLog, compare, hash_of, orphans
 from streams.query.dlq import read_letters
 from streams.query.lag import Lag, LagReader
@@ -142,8 +142,10 @@ def _of_project(key: bytes | None, prefix: bytes | None) -> bool:
 
 
 def _take(log: TopicLog, read: Read, refused: bool) -> None:
-    """Note a record; one that nobody can read has an identity of its own."""
+    """Note a record; one that nobody can read, and one that ends a key, has an identity of its own."""
     topic = TOPICS[log.topic]
+    if read.value is None and topic.compact:
+        log.end(hash_of(*split_key(read.key or b"")[: len(IDENTITY[TABLES[log.topic]])]))
     try:
         name, record = codec.decode(read.value)
         if name != topic.schema:

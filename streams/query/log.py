@@ -19,6 +19,11 @@ _STALL_S = 90.0
 _BATCH, _WAIT_S = 2000, 0.02
 
 
+def part_of(tell: Tell, before: int, total: int) -> Tell:
+    """Return what is told of a part of some work: so much was done before, of so much in all."""
+    return lambda passed, _: tell(before + passed, total)
+
+
 @contextmanager
 def reader(settings: Settings) -> Iterator[Consumer]:
     """Give a consumer for `records`."""

@@ -15,6 +15,7 @@ from streams.clients import CLIENT_LOG, STEADFAST
 from streams.clock import Clock, SystemClock
 from streams.errors import LabelloopError
 from streams.events import Value, choice
+from streams.keys import split_key
 from streams.producers.producer import Producer
 from streams.query.groups import Settled, confirm
 from streams.query.tasks import Task, Tasks
@@ -212,7 +213,10 @@ class ReviewQueue:
             for message in self._consumer.consume(10_000, timeout=0.02):
                 partition, error = int(message.partition() or 0), message.error()
                 if error is None:
-                    self._tasks.apply(codec.decode_own(message.value())[1])
+                    if message.value() is None:  # a rebuild found that the facts know of no such item
+                        self._tasks.forget(split_key(message.key() or b""))
+                    else:
+                        self._tasks.apply(codec.decode_own(message.value())[1])
                     self._partitions[partition] = int(message.offset() or 0) + 1
                 elif error.code() == KafkaError._PARTITION_EOF:
                     self._partitions[partition] = max(self._partitions[partition], int(message.offset() or 0))

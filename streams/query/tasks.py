@@ -5,7 +5,7 @@ an item, skipped it or could not decide is not given it, and an expired lease is
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -40,19 +40,28 @@ class Tasks:
         if task["project"] != self._project:
             return
         item = task["item_id"]
-        before = self._items.get(item)
-        if before is not None:
-            if self._is_for_me(before):
-                self._order.remove((-before["rank"], item))
-            for group in _open_groups(before):
-                self._groups[group].discard(item)
-            self._judged[_judged_on(before)] -= 1
+        self._drop(item)
         self._items[item] = task
         self._judged[_judged_on(task)] += 1
         if self._is_for_me(task):
             self._order.add((-task["rank"], item))
         for group in _open_groups(task):
             self._groups.setdefault(group, set()).add(item)
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Take it that there is no such item: project and item, the parts of its key."""
+        if [*names[:-1]] == [self._project]:
+            self._drop(names[-1])
+
+    def _drop(self, item: str) -> None:
+        before = self._items.pop(item, None)
+        if before is None:
+            return
+        if self._is_for_me(before):
+            self._order.remove((-before["rank"], item))
+        for group in _open_groups(before):
+            self._groups[group].discard(item)
+        self._judged[_judged_on(before)] -= 1
 
     def get(self, item_id: str) -> Task | None:
         """Return the newest snapshot of an item, None for an unknown one."""

@@ -10,9 +10,10 @@ from confluent_kafka import Consumer
 from streams.catalogue import ITEM_FACTS
 from streams.errors import LabelloopError
 from streams.keys import item_key, make_key, partition_of
+from streams.processors.item_state import ItemState
 from streams.projects import Projects
 from streams.query.lag import LagReader
-from streams.query.log import Tell, reader, records
+from streams.query.log import Tell, part_of, reader, records
 from streams.replay.past import Logged, Past, past
 from streams.replay.story import SOURCES, Step, story
 from streams.settings import Settings
@@ -104,6 +105,35 @@ def read_past(
     if not found.states:
         raise LabelloopError(f"the log has no fact about an item of {project!r} up to there")
     return found, projects
+
+
+def read_items(
+    settings: Settings, ends: Ends, tell: Tell = lambda passed, of: None
+) -> tuple[dict[str, dict[bytes, ItemState]], Projects]:
+    """Return the items of all projects as they were, by project and key, sorted; and the projects' settings then.
+
+    One partition is read after the other, so that of no more than one the records are held.
+
+    Args:
+        settings: Where Kafka is.
+        ends: How far the log counts.
+        tell: Told of the progress.
+
+    Raises:
+        LabelloopError: Kafka does not answer.
+    """
+    found: dict[str, dict[bytes, ItemState]] = {}
+    facts = {at: end for at, end in ends.items() if at[0] in ITEM_FACTS}
+    passed, total = 0, sum(facts.values())
+    with reader(settings) as consumer:
+        projects = _projects(consumer, settings, ends)
+        for partition in range(settings.partitions):
+            mine = {at: end for at, end in facts.items() if at[1] == partition}
+            came = _records(consumer, settings, mine, b"", part_of(tell, passed, total))
+            for key, state in past(came, projects, settings.partitions).states.items():
+                found.setdefault(state["project"], {})[key] = state
+            passed += sum(mine.values())
+    return {project: dict(sorted(items.items())) for project, items in sorted(found.items())}, projects
 
 
 def read_story(settings: Settings, project: str, item_id: str, tell: Tell = lambda passed, of: None) -> list[Step]:

@@ -17,20 +17,20 @@ from streams.quality.project import Project
 class Settled:
     """Newest value of each key of the derived topics, by topic and key.
 
-    The records of a fit bear the number 1 where a live one bears that of its refit, and there are no tier topics: what
-    was put there depends on what was there before.
+    There are no tier topics: what was put there depends on what was there before.
     """
 
     records: Mapping[str, dict[bytes, bytes]] = field(default_factory=lambda: defaultdict(dict))
 
 
-def settled(project: str, states: Iterable[ItemState], view: ProjectView) -> Settled:
+def settled(project: str, states: Iterable[ItemState], view: ProjectView, refit: int = 1) -> Settled:
     """Return what the derived topics of a project settle on.
 
     Args:
         project: The project.
         states: Its items, sorted by their keys; they stay as they are.
         view: Its settings.
+        refit: Number that the records of the fit are to bear.
     """
     found, labels, skills, mine = Settled(), Project(), Skills(), [*states]
     for state in mine:
@@ -38,7 +38,7 @@ def settled(project: str, states: Iterable[ItemState], view: ProjectView) -> Set
             if snapshot.topic == "judgements":
                 labels.apply(codec.decode(snapshot.value)[1])
     truth = labels.fit(view.classes or ())
-    for proposal in proposals(project, labels, truth, view, 1, "settle"):
+    for proposal in proposals(project, labels, truth, view, refit, "settle"):
         if proposal.topic == "annotators":
             skills.learn(proposal.value, 0)
         if proposal.topic != "rescores":

@@ -90,3 +90,15 @@ def _apply(writer: Writer, files: list[Path]) -> list[str]:
         writer.query("INSERT INTO migrations (name, sha256) SELECT %(n)s, %(h)s", {"n": file.name, "h": fingerprint})
         done.append(file.name)
     return done
+
+
+def views(folder: Path = _FOLDER) -> dict[str, str]:
+    """Return the statement that makes each view, as the last migration has it, by name, sorted."""
+    found = {}
+    for file in sorted(folder.glob("[0-9]*.sql")):
+        for statement in statements(file.read_text()):
+            if made := re.search(r"^CREATE (?:OR REPLACE )?VIEW (\w+)", statement, re.MULTILINE):
+                found[made[1]] = statement[made.start() :]
+            elif dropped := re.search(r"^DROP VIEW IF EXISTS (\w+)", statement, re.MULTILINE):
+                found.pop(dropped[1], None)
+    return dict(sorted(found.items()))

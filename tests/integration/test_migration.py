@@ -22,7 +22,7 @@ from streams.producers import facts
 from streams.producers.producer import Producer
 from streams.query.auditing import audit
 from streams.query.dlq import read_letters
-from streams.query.rebuild import rebuild
+from streams.query.refold import refold
 from streams.query.settle import settle
 from streams.replay.compare import difference
 from streams.replay.reading import ends_at, read_past
@@ -266,14 +266,12 @@ def test_a_state_of_another_format_is_refused_in_one_line_and_built_again(
         producer.flush()
         workers.until(lambda: behind(settings, "items") == 0, "the older one has folded all")
         with pytest.raises(LabelloopError, match="workers of 'items' run"):
-            rebuild(settings)
+            refold(settings)
         workers.replace("items-0", None)
         producer.label("p", "i0", "late", "wren")
     present = workers.of["items-0"]
     workers.until(lambda: present.ended() == STOP, "the present one meets the older one's state")
-    line = (
-        f"have format {FORMAT - 1}, and this labelloop writes {FORMAT}: stop all its workers, run `labelloop rebuild`"
-    )
+    line = f"have format {FORMAT - 1}, and this labelloop writes {FORMAT}: stop all its workers, run `labelloop refold`"
     assert line in present.log()
     assert "Traceback" not in present.log()
 
@@ -293,7 +291,7 @@ def test_a_state_of_another_format_is_refused_in_one_line_and_built_again(
 
 def is_rebuilt(settings: Settings) -> bool:
     try:
-        rebuild(settings)
+        refold(settings)
     except LabelloopError:
         return False
     return True

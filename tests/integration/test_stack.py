@@ -133,6 +133,14 @@ def test_a_stack_lives_is_killed_and_keeps_its_data(tmp_path: Path) -> None:
 
     with pytest.raises(LabelloopError, match="nothing to stop"):
         stack.down(home)
+    rebuilt = labelloop("rebuild", "labels", "skill", "--data", str(home))  # has the servers run for that long
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert rebuilt.stdout.splitlines() == [
+        f"{what}: 0 equal" for what in ("topic skill", "table labels", "table skill")
+    ]
+    assert state.holder(home) is None
+    nowhere = labelloop("rebuild", "labels", "--data", str(home / "nowhere"))
+    assert (nowhere.returncode, "no stack is in" in nowhere.stderr) == (2, True)
 
 
 def write(addresses: dict[str, str]) -> None:

@@ -212,7 +212,7 @@ def test_rows_of_another_format_stop_the_worker_and_lose_no_fact() -> None:
     handle("labels", GOOD, rows=rows)
     for row in rows.values():
         row["format"] = 0
-    with pytest.raises(LabelloopError, match="run `labelloop rebuild`"):
+    with pytest.raises(LabelloopError, match="run `labelloop refold`"):
         handle("labels", raw("labels", label("later", "dog")), rows=rows)
 
 

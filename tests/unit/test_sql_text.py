@@ -13,6 +13,13 @@ _OURS = {
     ("streams/sinks/migrate.py", "database"),  # of the settings, which the operator writes
     ("streams/sinks/migrate.py", "user"),
     ("streams/sinks/checks.py", "table"),
+    ("streams/rebuild/tables.py", "table"),  # of the catalogue's sinks, and what lies beside it under its name
+    ("streams/rebuild/tables.py", "built"),
+    ("streams/rebuild/tables.py", "left"),
+    ("streams/rebuild/tables.py", "hashes"),  # of the columns that tell its rows apart
+    ("streams/rebuild/tables.py", "what"),  # TABLE or VIEW
+    ("streams/rebuild/tables.py", "name"),  # of a view in the migrations, and its statement
+    ("streams/rebuild/tables.py", "rest"),
     ("streams/report/shell.py", "MOST_ITEMS"),  # numbers of our own
     ("streams/report/shell.py", "_MOST_MOMENTS"),
     ("streams/query/item.py", "' UNION ALL '.join(parts)"),  # of the two below

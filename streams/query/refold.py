@@ -14,7 +14,7 @@ _LIMIT_S = 30.0
 _IDLE = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
-def rebuild(settings: Settings) -> None:
+def refold(settings: Settings) -> None:
     """Forget what "items" has read and what it made of it; its next start begins with the first fact.
 
     The positions go before the state: a state without positions is folded into once more and stays what it is,
