@@ -5,7 +5,7 @@ neighbours go on. *Not now*: a server is away; the same bytes are tried again an
 that leaves a handler is a bug.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 Reason = Literal[
     "undecodable",  # not the wire format, or the body does not match its schema
@@ -24,6 +24,15 @@ Reason = Literal[
 
 class LabelloopError(Exception):
     """A failure to be shown to a person as one line, without a stack trace; the text says what to do."""
+
+    status: ClassVar[int] = 1
+    """Exit status of a command that ends with it."""
+
+
+class Denied(LabelloopError):
+    """A server does not let this user in or do this, or cannot prove who it is: trying again does not help."""
+
+    status: ClassVar[int] = 78  # a worker that ends with it is not started again
 
 
 class Poison(Exception):

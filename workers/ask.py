@@ -21,7 +21,7 @@ def publish(settings: Settings, project: str, stage: Literal["requested", "promo
     now = SystemClock().now_ms()
     event = fact(project, stage, about, by=by, occurred_at=now, salt=[now, time.monotonic_ns()])
     topic, key, value = message("models", event)
-    Publisher(settings.kafka).send(settings.topic(topic), [(key, value)])
+    Publisher(settings).send(settings.topic(topic), [(key, value)])
     return event
 
 

@@ -27,7 +27,7 @@ class HistoryReader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._ends = LagReader(settings)
-        self._follower = Follower(settings.kafka, [settings.topic(topic) for topic in TOPICS])
+        self._follower = Follower(settings, [settings.topic(topic) for topic in TOPICS])
         self._follower.assign((settings.topic(topic), 0) for topic in TOPICS)
         self._history = History()
 

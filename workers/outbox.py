@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, STEADFAST
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, kafka
 from streams.settings import Settings
 
 TRANSACTION_TIMEOUT_MS = 30_000
@@ -43,8 +43,7 @@ class Outbox:
         self._settings = settings
         self._producer = Producer(
             {
-                **STEADFAST,
-                "bootstrap.servers": settings.kafka,
+                **kafka(settings),
                 "transactional.id": f"{settings.prefix}.retrain.{slot}",
                 "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
                 "compression.type": "lz4",

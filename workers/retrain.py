@@ -20,9 +20,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streams import codec, metrics
+from streams import codec, metrics, rights
 from streams.catalogue import ACTIONS
-from streams.clients import CLIENT_LOG, STEADFAST
+from streams.clients import CLIENT_LOG, heed, kafka, said
 from streams.clock import Clock
 from streams.dead_letters import MAX_DETAIL, DeadLetter, given_back
 from streams.errors import LabelloopError, NotNow, Poison, Reason
@@ -63,13 +63,12 @@ class Retrain:
     def __init__(self, settings: Settings, slot: int, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
         self._names = {settings.topic(name): name for name in (CORRECTED, SKILL, *_BROADCAST, ACTIONS)}
-        self._follower = Follower(settings.kafka, self._names)
+        self._follower = Follower(settings, self._names)
         self._outbox = Outbox(settings, slot)
         self._corrected = settings.topic(CORRECTED)
         self._consumer = Consumer(
             {
-                **STEADFAST,
-                "bootstrap.servers": settings.kafka,
+                **kafka(settings),
                 "group.id": settings.topic("retrain"),
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
@@ -114,7 +113,9 @@ class Retrain:
         self._consumer.subscribe([self._corrected], on_assign=self._assigned, on_revoke=self._lost, on_lost=self._lost)
         try:
             while not self._stopping:
-                self._consumer.poll(0)  # the partitions are paused: it serves the group
+                message = self._consumer.poll(0)  # the partitions are paused: it serves the group
+                if message is not None and (failure := message.error()) is not None:
+                    heed(failure, self._settings)
                 for read in self._follower.read(_TURN_S):
                     self._learn(read)
                 if self._owned and self._is_read():
@@ -354,8 +355,12 @@ def main(settings: Settings, slot: int | None) -> None:
     number, lock = take_slot(settings.home, f"{settings.prefix}.retrain", slot)
     with lock:
         try:
+            rights.check(settings, CONSUMER)
             Retrain(settings, number, SystemClock()).run()
-        except (KafkaException, NotNow) as error:
+        except KafkaException as error:
+            heed(error, settings)
+            leave(f"the retraining worker cannot go on: {said(error, settings)}")
+        except NotNow as error:
             leave(f"the retraining worker cannot go on: {error}")
         except LabelloopError as error:
             leave(f"the retraining worker cannot go on: {error}", STOP)

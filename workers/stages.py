@@ -312,7 +312,7 @@ class _Work:
     def _told_on(self, day: int) -> Counter[str]:
         """Return how many receipts each person was told of on a UTC day, in days since 1970."""
         name, found = self._settings.topic("feedback"), Counter[str]()
-        follower = Follower(self._settings.kafka, [name])
+        follower = Follower(self._settings, [name])
         ends = {(name, n): follower.end(name, n) for n in range(self._settings.partitions)}
         follower.assign(ends)
         while any(follower.position(*at) < end for at, end in ends.items()):

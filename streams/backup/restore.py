@@ -30,7 +30,7 @@ from streams.backup.manifest import KEPT, Manifest
 from streams.backup.rows import fingerprints
 from streams.backup.writer import AGAIN, LIMIT_S, Writer, answer
 from streams.catalogue import TOPICS
-from streams.clients import CLIENT_LOG, STEADFAST
+from streams.clients import CLIENT_LOG, kafka
 from streams.errors import LabelloopError, NotNow
 from streams.query.lag import LagReader
 from streams.query.log import Tell
@@ -83,7 +83,7 @@ def restore(settings: Settings, folder: Folder, manifest: Manifest, tell: Tell =
     Raises:
         LabelloopError: the stack is not empty, its workers run, a server does not answer, or somebody else writes.
     """
-    admin = AdminClient({**STEADFAST, "bootstrap.servers": settings.kafka}, logger=CLIENT_LOG)
+    admin = AdminClient(kafka(settings), logger=CLIENT_LOG)
     _check_empty(settings, admin)
     topics.make(settings, ["catalogue"])
     names = [topic for topic in KEPT if any(part.topic == topic for part in manifest.parts)]

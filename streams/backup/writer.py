@@ -11,7 +11,7 @@ from streams.backup.holes import Abort, Append, Commit, Mark, Write
 from streams.backup.manifest import Part
 from streams.backup.rows import Record
 from streams.catalogue import TOPICS
-from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, STEADFAST
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, kafka, reading, said
 from streams.errors import LabelloopError
 from streams.settings import Settings
 
@@ -33,7 +33,7 @@ def answer(settings: Settings, ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except KafkaException as error:
-        raise LabelloopError(f"Kafka at {settings.kafka} refuses: {error.args[0].str()}: {AGAIN}") from error
+        raise LabelloopError(f"Kafka at {settings.kafka} refuses: {said(error, settings)}: {AGAIN}") from error
 
 
 class Writer:
@@ -45,9 +45,8 @@ class Writer:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._config: dict[str, str | int | float | bool] = {
-            **STEADFAST,
-            "bootstrap.servers": settings.kafka,
+        self._config = {
+            **kafka(settings),
             "acks": "all",
             "compression.type": "lz4",
             "message.max.bytes": 2 * MAX_MESSAGE_BYTES,  # what `_mark` sends must be refused by the broker
@@ -55,9 +54,7 @@ class Writer:
         }
         self._plain = Producer({**self._config, "enable.idempotence": True, "linger.ms": 20}, logger=CLIENT_LOG)
         self._transactions: Producer | None = None
-        self._ends = Consumer(
-            {"bootstrap.servers": settings.kafka, "group.id": "restore", **STEADFAST}, logger=CLIENT_LOG
-        )
+        self._ends = Consumer(reading(settings), logger=CLIENT_LOG)
         self._next = 0  # offset of the next record in the partition that is written
         self._wrong = ""
 
@@ -161,14 +158,16 @@ class Writer:
             except BufferError:  # the queue is full: wait until the broker has taken some
                 producer.poll(0.1)
             except KafkaException as error:
-                raise LabelloopError(f"{part.topic}-{part.partition} takes no more: {error.args[0].str()}") from error
+                raise LabelloopError(
+                    f"{part.topic}-{part.partition} takes no more: {said(error, self._settings)}"
+                ) from error
         producer.poll(0)
 
     def _arrived(self, part: Part, offset: int, timestamp: int, error: KafkaError | None, message: Message) -> None:
         if self._wrong:
             return
         if error is not None:
-            self._wrong = f"{part.topic}-{part.partition} did not take offset {offset:,}: {error.str()}"
+            self._wrong = f"{part.topic}-{part.partition} did not take offset {offset:,}: {said(error, self._settings)}"
         elif message.offset() != offset:
             self._wrong = f"{part.topic}-{part.partition} gave offset {message.offset()} to {offset}: {AGAIN}"
         elif message.timestamp()[1] != timestamp:

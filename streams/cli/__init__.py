@@ -10,6 +10,7 @@ from streams.terminal import printable_lines
 
 _COMMANDS = {
     "up": "stack",
+    "prepare": "stack",
     "down": "stack",
     "status": "stack",
     "worker": "worker",
@@ -84,7 +85,7 @@ def _labelloop() -> None:
 
 
 def main() -> None:
-    """Run the command line; failures meant for people end with one line and status 1."""
+    """Run the command line; failures meant for people end with one line and a status above 0."""
     try:
         _labelloop.main(prog_name="labelloop", standalone_mode=False)
     except click.exceptions.Abort:
@@ -94,4 +95,4 @@ def main() -> None:
         sys.exit(error.exit_code)
     except LabelloopError as error:
         click.echo(f"labelloop: {printable_lines(str(error))}", err=True)
-        sys.exit(1)
+        sys.exit(error.status)

@@ -53,6 +53,21 @@ def up(data: Path | None, detach: bool, items_workers: int, detached: bool) -> N
 
 @click.command()
 @data_option
+def prepare(data: Path | None) -> None:
+    """Create the topics and tables that are missing on servers of your own, and start nothing.
+
+    So workers need no right to create anything (docs/security.md).
+
+    Example: labelloop prepare
+    """
+    from streams.embedded import stack
+
+    stack.prepare_servers(Settings.load(data))
+    click.echo("topics and tables are there")
+
+
+@click.command()
+@data_option
 def down(data: Path | None) -> None:
     """Stop the workers, then the servers; the data stays.
 
@@ -172,13 +187,14 @@ def _show_lag(lags: list[Lag]) -> None:
 
 
 def _show_connections(addresses: Mapping[str, str]) -> None:
-    analyst = ClickHouseAddress.parse(addresses["analyst"])
+    file = addresses.get("LABELLOOP_CLICKHOUSE_ANALYST_PASSWORD_FILE")
+    analyst = ClickHouseAddress.parse(addresses["analyst"], None, Path(file) if file else None)
     rows = {
         "Kafka": addresses["kafka"],
         "ClickHouse": f"{analyst.host}:{analyst.port}, database {analyst.database}",
         "  over HTTP": addresses.get("http", ""),
         "  user": analyst.user,
-        "  password": analyst.password,
+        "  password": f"in {analyst.password_file}" if analyst.password_file else analyst.password,
         "Metrics": addresses["metrics"],
     }
     click.echo()

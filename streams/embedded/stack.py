@@ -98,6 +98,7 @@ def up(
             for worker in workers:
                 supervisor.add_worker(Process(worker.name, worker.argv, {**shared, **worker.env}))
             exposition.serve(chosen["metrics"], metrics_directory, settings)
+            stack |= settings.access()
             state.write_stack(home, stack)
             ready(stack)
             supervisor.watch()

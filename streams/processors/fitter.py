@@ -51,11 +51,11 @@ class Fitter:
     def __init__(self, settings: Settings) -> None:
         self._judgements, self._settles = settings.topic("judgements"), settings.topic("settles")
         self._fits = settings.topic("fits")
-        self._follower = Follower(settings.kafka, [self._judgements], [self._settles])
-        self._publisher = Publisher(settings.kafka)
+        self._follower = Follower(settings, [self._judgements], [self._settles])
+        self._publisher = Publisher(settings)
         self._settings = Projects()
         self._changed = set[str]()
-        self._broadcast = Broadcast(settings.kafka, settings.topic("projects"), self._learn)
+        self._broadcast = Broadcast(settings, settings.topic("projects"), self._learn)
         self._projects: dict[str, _Fitted] = {}
         self._ends: dict[int, int] = {}
         self._rest_until = float("-inf")

@@ -19,9 +19,9 @@ _FIT_LIMIT_S = 5.0
 def create(settings: Settings, slot: int) -> faust.App:
     """Return the app of one worker; `slot` names its place among the workers."""
     projects, rescores = Projects(), settings.topic("rescores")
-    broadcast = Broadcast(settings.kafka, settings.topic("projects"), projects.learn)
+    broadcast = Broadcast(settings, settings.topic("projects"), projects.learn)
     skills = Skills()
-    fits = Broadcast(settings.kafka, settings.topic("annotators"), skills.learn)
+    fits = Broadcast(settings, settings.topic("annotators"), skills.learn)
     items = Items(settings.prefix, settings.partitions, projects, skills)
 
     def handle(batch: Batch, rows: Rows) -> Effects:

@@ -3,6 +3,7 @@
 import inspect
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from types import TracebackType
 from typing import Concatenate, ParamSpec
@@ -11,7 +12,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from streams import codec
-from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, STEADFAST
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, heed_hidden, kafka, said
 from streams.clock import Clock, SystemClock
 from streams.errors import LabelloopError
 from streams.producers import facts
@@ -101,8 +102,7 @@ class Producer:
         self._partitions: dict[str, int] = {}
         self._rd = confluent_kafka.Producer(
             {
-                **STEADFAST,
-                "bootstrap.servers": self._settings.kafka,
+                **kafka(self._settings),
                 "client.id": f"labelloop-{source}",
                 "enable.idempotence": True,
                 "acks": "all",
@@ -157,7 +157,7 @@ class Producer:
             except BufferError:  # the queue is full: wait until the broker has taken some
                 self._rd.poll(_FULL_QUEUE_WAIT_S)
             except KafkaException as error:
-                raise LabelloopError(f"the broker takes no more: {error.args[0].str()}: make a new Producer") from error
+                raise self._ended(error) from error
         self._rd.poll(0)
         if len(self._failed) >= _MANY_FAILED:
             self._raise_failed()
@@ -169,7 +169,10 @@ class Producer:
         Raises:
             DeliveryError: it did not take all since the last flush.
         """
-        self._rd.flush()
+        try:
+            self._rd.flush()
+        except KafkaException as error:
+            raise self._ended(error) from error
         self._raise_failed()
 
     def __enter__(self) -> "Producer":
@@ -181,7 +184,8 @@ class Producer:
         if error is None:
             self.flush()
         else:
-            self._rd.flush(_ABANDON_LIMIT_S)
+            with suppress(KafkaException):  # what ended the block is what is told
+                self._rd.flush(_ABANDON_LIMIT_S)
 
     def _moment(self) -> tuple[int, int]:
         """Return the present time, ms, and how many calls came before in that millisecond."""
@@ -190,6 +194,9 @@ class Producer:
             self._calls = self._calls + 1 if now == self._now else 0
             self._now = now
             return now, self._calls
+
+    def _ended(self, error: KafkaException) -> LabelloopError:
+        return LabelloopError(f"the broker takes no more: {said(error, self._settings)}: make a new Producer")
 
     def _raise_failed(self) -> None:
         failed, self._failed = self._failed, []
@@ -203,13 +210,14 @@ class Producer:
                 metadata = self._rd.list_topics(timeout=_CONNECT_LIMIT_S)
             except KafkaException as error:
                 raise LabelloopError(
-                    f"no broker answers at {self._settings.kafka} ({error.args[0].str()}): start one with "
+                    f"no broker answers at {self._settings.kafka} ({said(error, self._settings)}): start one with "
                     "`labelloop up --detach`, or name yours in LABELLOOP_KAFKA"
                 ) from error
             self._partitions = {topic: len(found.partitions) for topic, found in metadata.topics.items()}
         count = self._partitions.get(self._settings.topic(name), 0)
         if not count:
             self._partitions = {}
+            heed_hidden(self._rd, self._settings.topic(name), self._settings)
             raise LabelloopError(
                 f"topic {self._settings.topic(name)} does not exist at {self._settings.kafka}: run `labelloop up` first"
             )
@@ -218,4 +226,4 @@ class Producer:
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             event_id: str = codec.decode(message.value())[1]["event_id"]
-            self._failed.append((message.topic() or "", event_id, error.str()))
+            self._failed.append((message.topic() or "", event_id, said(error, self._settings)))

@@ -113,7 +113,7 @@ def _read(
     """Return the committed records of topics before given offsets."""
     logs = {name: TopicLog(name, topic.kind == "fact", topic.compact) for name, topic in topics.items()}
     total, prefix = sum(ends.values()), None if project is None else make_key(project)
-    follower, before = Follower(settings.kafka, map(settings.topic, topics)), 0
+    follower, before = Follower(settings, map(settings.topic, topics)), 0
     try:
         for name in topics:  # one after the other: a partition that waits for many others seems to stand still
             todo = {(settings.topic(topic), number): end for (topic, number), end in ends.items() if topic == name}

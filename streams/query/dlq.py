@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 
 from streams import codec
 from streams.catalogue import ACTIONS, TOPICS
-from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, STEADFAST
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, kafka, said
 from streams.clock import Clock
 from streams.dead_letters import MAX_CARRIED_KEY, Original
 from streams.errors import LabelloopError, NotNow, Poison
@@ -51,7 +51,7 @@ class LetterReader:
         self._settings = settings
         self._ends = LagReader(settings)
         self._actions = settings.topic(ACTIONS)
-        self._follower = Follower(settings.kafka, [settings.topic(LETTERS), self._actions])
+        self._follower = Follower(settings, [settings.topic(LETTERS), self._actions])
         partitions = [(self._actions, n) for n in range(settings.partitions)]
         self._follower.assign([(settings.topic(LETTERS), 0), *partitions])
         self._letters = Letters(settings.prefix)
@@ -174,7 +174,7 @@ class Bodies:
         try:
             low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_LIMIT_S)
         except KafkaException as error:
-            raise LabelloopError(f"{topic} cannot be read: {error.args[0].str()}") from error
+            raise LabelloopError(f"{topic} cannot be read: {said(error, self._settings)}") from error
         wanted = range(max(low, first), min(last + 1, high))
         name = topic.removeprefix(f"{self._settings.prefix}.")
         for _, message in records(self._consumer, self._settings, {(name, partition): wanted}):
@@ -197,8 +197,7 @@ class Desk:
         self._settings, self._by, self._clock = settings, by, clock
         self._producer = Producer(
             {
-                **STEADFAST,
-                "bootstrap.servers": settings.kafka,
+                **kafka(settings),
                 "transactional.id": settings.topic("dlq"),
                 "transaction.timeout.ms": 30_000,
                 "compression.type": "lz4",
@@ -305,7 +304,9 @@ class Desk:
         code = error.args[0].code()
         if code in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
             return LabelloopError("somebody else acts on the dead letters now: look at them again, then run it again")
-        return LabelloopError(f"Kafka at {self._settings.kafka} does not take it: {error.args[0].str()}; run it again")
+        return LabelloopError(
+            f"Kafka at {self._settings.kafka} does not take it: {said(error, self._settings)}; run it again"
+        )
 
 
 class _Outgoing(NamedTuple):

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from streams.catalogue import ACTIONS, ITEM_FACTS, TOPICS
-from streams.clients import LEADERLESS, STEADFAST
+from streams.clients import LEADERLESS, heed, kafka, said
 from streams.errors import LabelloopError
 from streams.query.log import reader, records
 from streams.settings import Settings
@@ -51,9 +51,8 @@ class LagReader:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client: dict[str, str | int | float | bool] = {
-            **STEADFAST,
-            "bootstrap.servers": settings.kafka,
+        self._client = {
+            **kafka(settings),
             "log_level": 0,
         }
         self._admin = AdminClient(self._client)
@@ -179,7 +178,8 @@ class LagReader:
         return {key: max(0, position.offset) for key, position in zip(partitions, answer, strict=True)}
 
     def _unanswered(self, error: KafkaException) -> LabelloopError:
-        return LabelloopError(f"Kafka at {self._settings.kafka} does not tell offsets: {error.args[0].str()}")
+        heed(error, self._settings)
+        return LabelloopError(f"Kafka at {self._settings.kafka} does not tell offsets: {said(error, self._settings)}")
 
 
 def lag(settings: Settings) -> list[Lag]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from streams.clients import CLIENT_LOG, STEADFAST
+from streams.clients import CLIENT_LOG, reading, said
 from streams.errors import LabelloopError
 from streams.settings import Settings
 
@@ -29,16 +29,10 @@ def reader(settings: Settings) -> Iterator[Consumer]:
     """Give a consumer for `records`."""
     consumer = Consumer(
         {
-            **STEADFAST,
-            "bootstrap.servers": settings.kafka,
-            "group.id": "facts",  # asked for by the client; nothing is committed and no group is joined
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
+            **reading(settings),
             "auto.offset.reset": "error",  # to jump to the end would leave out what is read whole
-            "isolation.level": "read_committed",
             "queued.max.messages.kbytes": 16_384,
             "fetch.wait.max.ms": 20,
-            "allow.auto.create.topics": False,
         },
         logger=CLIENT_LOG,
     )
@@ -78,7 +72,7 @@ def records(
             offset, wanted = message.offset() or 0, todo.get(at)
             if failure is not None and failure.code() != KafkaError._PARTITION_EOF:
                 if not failure.retriable():
-                    raise LabelloopError(f"{at[0]}-{at[1]} cannot be read: {failure.str()}")
+                    raise LabelloopError(f"{at[0]}-{at[1]} cannot be read: {said(failure, settings)}")
                 continue
             if wanted is None:  # what was fetched before the partition was given back
                 continue

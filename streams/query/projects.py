@@ -14,7 +14,7 @@ def read_projects(settings: Settings) -> Projects:
         LabelloopError: the broker does not answer or the topic does not exist.
     """
     projects = Projects()
-    reader = Broadcast(settings.kafka, settings.topic("projects"), projects.learn)
+    reader = Broadcast(settings, settings.topic("projects"), projects.learn)
     try:
         reader.read_until(SystemClock().now_ms())
     except NotNow as error:

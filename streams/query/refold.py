@@ -5,6 +5,7 @@ import shutil
 from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from streams.clients import kafka
 from streams.errors import LabelloopError
 from streams.settings import Settings
 from streams.transport import topics
@@ -26,7 +27,7 @@ def refold(settings: Settings) -> None:
     Raises:
         LabelloopError: a worker of "items" runs, or the broker refuses.
     """
-    admin, group = AdminClient({"bootstrap.servers": settings.kafka}), settings.topic(_PROCESSOR)
+    admin, group = AdminClient(kafka(settings)), settings.topic(_PROCESSOR)
     try:
         listed = admin.list_consumer_groups(request_timeout=_LIMIT_S).result(_LIMIT_S)
         if any(one.group_id == group and one.state not in _IDLE for one in listed.valid):

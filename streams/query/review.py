@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams import codec
 from streams.catalogue import TIERS
-from streams.clients import CLIENT_LOG, STEADFAST
+from streams.clients import CLIENT_LOG, heed, reading, said
 from streams.clock import Clock, SystemClock
 from streams.errors import LabelloopError
 from streams.events import Value, choice
@@ -60,7 +60,7 @@ class ReviewQueue:
         self._tasks = Tasks(project, tiers, self.reviewer)
         self._producer: Producer | None = None
         self._consumer = _reader(self._settings)
-        self._partitions = _assign(self._consumer, self._settings.topic("review.state"))
+        self._partitions = _assign(self._consumer, self._settings)
 
     def __enter__(self) -> "ReviewQueue":
         return self
@@ -226,7 +226,7 @@ class ReviewQueue:
             topic = TopicPartition(self._settings.topic("review.state"), partition)
             _, end = self._consumer.get_watermark_offsets(topic, timeout=10, cached=False)
         except KafkaException as error:
-            raise LabelloopError(f"Kafka at {self._settings.kafka}: {error.args[0].str()}") from error
+            raise LabelloopError(f"Kafka at {self._settings.kafka}: {said(error, self._settings)}") from error
         return int(end)
 
     def _hold(self, task: Task, action: str, lease_ms: int | None) -> bool:
@@ -262,26 +262,22 @@ class ReviewQueue:
 def _reader(settings: Settings) -> Consumer:
     return Consumer(
         {
-            **STEADFAST,
-            "bootstrap.servers": settings.kafka,
-            "group.id": settings.topic("review-reader"),  # asked for by the client; no group is joined
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
+            **reading(settings),
             "fetch.wait.max.ms": 20,
-            "allow.auto.create.topics": False,
         },
         logger=CLIENT_LOG,
     )
 
 
-def _assign(consumer: Consumer, topic: str) -> dict[int, int]:
-    """Read every partition of a topic from its beginning; return the position of each."""
+def _assign(consumer: Consumer, settings: Settings) -> dict[int, int]:
+    """Read every partition of the queue from its beginning; return the position of each."""
+    topic = settings.topic("review.state")
     try:
         found = consumer.list_topics(topic, timeout=10).topics[topic]
     except KafkaException as error:
-        raise LabelloopError(f"Kafka does not answer ({error.args[0].str()}): see `labelloop status`") from error
+        raise LabelloopError(f"Kafka does not answer ({said(error, settings)}): see `labelloop status`") from error
     if found.error is not None:
+        heed(found.error, settings)
         raise LabelloopError(f"topic {topic} does not exist: run `labelloop up`")
     consumer.assign([TopicPartition(topic, partition, 0) for partition in found.partitions])
     return dict.fromkeys(found.partitions, 0)

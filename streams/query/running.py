@@ -3,7 +3,7 @@
 from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from streams.clients import CLIENT_LOG, STEADFAST
+from streams.clients import CLIENT_LOG, kafka
 from streams.errors import LabelloopError
 from streams.query.lag import SOURCES
 from streams.settings import Settings
@@ -20,7 +20,7 @@ def running(settings: Settings) -> list[str]:
     Raises:
         LabelloopError: Kafka does not answer.
     """
-    admin = AdminClient({**STEADFAST, "bootstrap.servers": settings.kafka}, logger=CLIENT_LOG)
+    admin = AdminClient(kafka(settings), logger=CLIENT_LOG)
     try:
         listed = admin.list_consumer_groups(request_timeout=_LIMIT_S).result()
     except KafkaException as error:

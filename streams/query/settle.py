@@ -52,12 +52,12 @@ def _ask(settings: Settings, project: str, limit: float) -> bool:
         NotNow: the broker does not answer, or a client lost its way.
     """
     topic, partition = settings.topic("rescores"), project_partition(project, settings.partitions)
-    answers = Follower(settings.kafka, [], [topic])
+    answers = Follower(settings, [], [topic])
     answers.assign([(topic, partition)])
     while not answers.knows(topic, partition) and time.monotonic() < limit:
         [*answers.read(0.05)]  # from now on
     request = f"{project}/{time.time_ns()}-{os.getpid()}"
-    publisher, ask_at, again = Publisher(settings.kafka), float("-inf"), _AGAIN_S[0]
+    publisher, ask_at, again = Publisher(settings), float("-inf"), _AGAIN_S[0]
     while time.monotonic() < limit:
         if time.monotonic() >= ask_at:
             value = codec.encode("settles", {"project": project, "request": request})

@@ -8,13 +8,13 @@ from datetime import datetime
 from itertools import chain, groupby, islice
 from typing import Any, Literal, TextIO
 
-from clickhouse_driver import Client
 from clickhouse_driver.errors import Error, ServerException
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from streams.cells import guarded
+from streams.clickhouse import connect, first_line, refusal
 from streams.errors import LabelloopError
 from streams.settings import Settings
 from streams.terminal import Console
@@ -54,23 +54,15 @@ def rows(
 
 
 def _read(settings: Settings, query: str, parameters: Mapping[str, Any] | None) -> Iterator[Row]:
-    at = settings.analyst.checked()
-    client = Client(
-        at.host,
-        at.port,
-        database=at.database,
-        user=at.user,
-        password=at.password,
-        client_name="labelloop",
-        connect_timeout=10,
-        settings={"readonly": 2},  # even where the only access given is the writer's
-    )
+    at = settings.analyst
+    client = connect(at, readonly=2)  # even where the only access given is the writer's
     try:
         yield from client.execute_iter(query, parameters, with_column_types=True)
     except ServerException as error:
-        raise LabelloopError(f"ClickHouse: {first_line(error)}") from error
+        raise refusal(error, at) or LabelloopError(f"ClickHouse: {first_line(error)}") from error
     except (Error, EOFError, OSError) as error:
-        raise LabelloopError(f"ClickHouse at {at.host}:{at.port} does not answer: {_one_line(str(error))}") from error
+        said = f"ClickHouse at {at.host}:{at.port} does not answer: {' '.join(str(error).split())}"
+        raise refusal(error, at) or LabelloopError(said) from error
     finally:
         client.disconnect()
 
@@ -198,13 +190,3 @@ def _cell(value: Any) -> str:
 def _text(value: Any) -> str:
     simple = plain(value)
     return json.dumps(simple, ensure_ascii=False) if isinstance(simple, list | dict) else str(simple)
-
-
-def first_line(error: ServerException) -> str:
-    """Return what the server said, without its stack trace."""
-    text: str = error.message
-    return _one_line(text.split("Stack trace:", 1)[0]).removeprefix("DB::Exception: ")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

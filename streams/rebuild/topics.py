@@ -15,7 +15,7 @@ import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from streams.catalogue import ITEM_FACTS, TOPICS
-from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, STEADFAST
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, Config, kafka
 from streams.errors import LabelloopError, NotNow
 from streams.keys import make_key
 from streams.processors.item_state import ItemState
@@ -278,8 +278,8 @@ def _commit(settings: Settings, producer: Producer) -> None:
     _answer(settings, partial(producer.commit_transaction, _LIMIT_S))
 
 
-def _client(settings: Settings) -> dict[str, str | int | float | bool]:
-    return {**STEADFAST, "bootstrap.servers": settings.kafka, "log_level": 0}
+def _client(settings: Settings) -> Config:
+    return {**kafka(settings), "log_level": 0}
 
 
 def _answer(settings: Settings, ask: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from clickhouse_driver.errors import Error
 
+from streams.clickhouse import connect, refusal
 from streams.errors import LabelloopError
 from streams.settings import ClickHouseAddress
 from streams.sinks.tables import TABLES, columns
-from streams.sinks.writer import Writer, connect
+from streams.sinks.writer import Writer
 
 DEDUPLICATION_WINDOW = 1000
 """Ranges of a table that ClickHouse must remember at least, to know one it has seen."""
@@ -61,5 +62,7 @@ def filled_tables(address: ClickHouseAddress) -> list[str]:
                 {"database": address.database},
             )
     except (Error, OSError) as error:
-        raise LabelloopError(f"ClickHouse at {address.host}:{address.port} does not answer: {error}") from error
+        raise refusal(error, address) or LabelloopError(
+            f"ClickHouse at {address.host}:{address.port} does not answer: {error}"
+        ) from error
     return sorted({str(name) for (name,) in found} & {*TABLES.values()})

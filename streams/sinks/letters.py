@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams import metrics
-from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, STEADFAST
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, kafka
 from streams.dead_letters import DeadLetter
 from streams.settings import Settings
 from streams.sinks.rows import CONSUMER
@@ -27,8 +27,7 @@ class Letters:
         self._failed: list[KafkaError] = []
         self._producer = Producer(
             {
-                **STEADFAST,
-                "bootstrap.servers": settings.kafka,
+                **kafka(settings),
                 "enable.idempotence": True,
                 "message.max.bytes": MAX_MESSAGE_BYTES,
             },

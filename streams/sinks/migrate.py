@@ -37,9 +37,12 @@ def migrate(settings: Settings, folder: Path = _FOLDER) -> list[str]:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", database):
         raise LabelloopError(f"database {database!r}: use letters, digits and underscores")
     root, writer = Writer(replace(settings.clickhouse, database="")), Writer(settings.clickhouse)
+    files, done = sorted(folder.glob("[0-9]*.sql")), list[str]()
     try:
-        root.query(f"CREATE DATABASE IF NOT EXISTS {database}")
-        done = _apply(writer, sorted(folder.glob("[0-9]*.sql")))
+        root.query("SELECT 1")
+        if not _is_current(writer, files):  # a user that may change nothing need not
+            root.query(f"CREATE DATABASE IF NOT EXISTS {database}")
+            done = _apply(writer, files)
         _let_read(writer, settings)
         return done
     except NotNow as error:
@@ -50,11 +53,25 @@ def migrate(settings: Settings, folder: Path = _FOLDER) -> list[str]:
         writer.close()
 
 
+def _is_current(writer: Writer, files: list[Path]) -> bool:
+    """Return whether every migration is applied, as it is."""
+    try:
+        applied = {(str(name), str(hash_)) for name, hash_ in writer.query("SELECT name, sha256 FROM migrations")}
+    except LabelloopError:  # there are no tables yet, or none for this user
+        return False
+    return applied >= {(file.name, _fingerprint(file.read_text())) for file in files}
+
+
+def _fingerprint(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
 def _let_read(writer: Writer, settings: Settings) -> None:
     """See to it that the analyst can read the database."""
     user, database = settings.analyst.user, settings.clickhouse.database
-    reader = Writer(settings.analyst)
+    reader, anywhere = Writer(settings.analyst), Writer(replace(settings.analyst, database=""))
     try:
+        anywhere.query("SELECT 1")
         reader.query("SELECT count() FROM migrations")
     except LabelloopError as refusal:
         grant = f"GRANT SELECT, SHOW ON {database}.* TO `{user}`"
@@ -65,6 +82,7 @@ def _let_read(writer: Writer, settings: Settings) -> None:
             raise LabelloopError(f"{user} cannot read {database}: run {grant!r} as an administrator") from refusal
     finally:
         reader.close()
+        anywhere.close()
 
 
 def statements(text: str) -> list[str]:
@@ -79,7 +97,7 @@ def _apply(writer: Writer, files: list[Path]) -> list[str]:
     done = []
     for file in files:
         text = file.read_text()
-        fingerprint = sha256(text.encode()).hexdigest()
+        fingerprint = _fingerprint(text)
         if file.name in applied:
             if applied[file.name] != fingerprint:
                 raise LabelloopError(f"{file.name} was edited after it was applied: restore it and add a new migration")

@@ -5,6 +5,8 @@ import logging
 
 from confluent_kafka import KafkaException
 
+from streams import rights
+from streams.clients import heed, said
 from streams.errors import NotNow
 from streams.settings import Settings
 from streams.sinks.runner import Sink
@@ -22,8 +24,12 @@ def main(settings: Settings) -> None:
     # A batch holds some 100,000 dictionaries without cycles: looking through them again and again takes a tenth of it.
     gc.set_threshold(200_000, 20, 20)
     try:
+        rights.check(settings, "sink")
         Sink(settings, builds(settings)).run()
-    except (KafkaException, NotNow) as error:
+    except KafkaException as error:
+        heed(error, settings)
+        leave(f"the sink cannot go on: {said(error, settings)}")
+    except NotNow as error:
         leave(f"the sink cannot go on: {error}")
     except TooManyBugs:
         leave(TOO_MANY, STOP)

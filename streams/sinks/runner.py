@@ -23,7 +23,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from streams import metrics
 from streams.catalogue import ACTIONS
-from streams.clients import CLIENT_LOG, STEADFAST
+from streams.clients import CLIENT_LOG, heed, kafka
 from streams.errors import LabelloopError, NotNow, Poison
 from streams.settings import Settings
 from streams.sinks import checks
@@ -102,8 +102,7 @@ class Sink:
         self._generation = 0
         self._consumer = Consumer(
             {
-                **STEADFAST,
-                "bootstrap.servers": settings.kafka,
+                **kafka(settings),
                 "group.id": settings.topic("sink"),
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",  # where to go on is decided with the assignment
@@ -177,6 +176,8 @@ class Sink:
                     ledger.reach(offset)
             elif error.fatal() or error.code() == KafkaError._AUTO_OFFSET_RESET:
                 raise KafkaException(error)  # the next assignment finds the place to go on at
+            else:
+                heed(error, self._settings)
             return False
         if ledger is None:
             return False  # of an assignment that is gone

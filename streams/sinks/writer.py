@@ -4,9 +4,9 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from clickhouse_driver import Client
 from clickhouse_driver.errors import Error, ErrorCodes, ServerException, TooLargeStringSize, TypeMismatchError
 
+from streams.clickhouse import connect, first_line, refusal
 from streams.errors import LabelloopError, NotNow
 from streams.settings import ClickHouseAddress
 
@@ -58,21 +58,6 @@ class Refused(Exception):
     """ClickHouse, or the driver before it, will never take these rows."""
 
 
-def connect(address: ClickHouseAddress, database: str | None = None) -> Client:
-    """Return a connection; it is made when it is first used."""
-    address.checked()
-    return Client(
-        address.host,
-        address.port,
-        database=address.database if database is None else database,
-        user=address.user,
-        password=address.password,
-        client_name="labelloop",
-        connect_timeout=5,
-        send_receive_timeout=60,
-    )
-
-
 class Writer:
     """Inserts batches.
 
@@ -81,7 +66,7 @@ class Writer:
     """
 
     def __init__(self, address: ClickHouseAddress) -> None:
-        self._client = connect(address)
+        self._address, self._client = address, connect(address, timeout_s=60)
 
     def insert(self, table: str, names: Sequence[str], columns: Sequence[list[Any]], token: str) -> None:
         """Insert rows given by column; the same token again changes nothing.
@@ -89,6 +74,7 @@ class Writer:
         Raises:
             NotNow: the server is away or full: the same bytes may be tried again.
             Refused: a row can never be stored.
+            Denied: the server does not let the writer in, or not do this.
             LabelloopError: the server refuses for another reason, e.g. the table is missing: somebody has to mend it.
         """
         statement = f"INSERT INTO {table} ({', '.join(f'`{name}`' for name in names)}) VALUES"
@@ -104,13 +90,13 @@ class Writer:
             self._client.disconnect()
             if error.code in _ROWS_FAULT:
                 raise Refused(first_line(error)) from error
-            raise _failure(error) from error
+            raise self._failure(error) from error
         except _CANNOT_PACK as error:
             self._client.disconnect()  # half a block may have been sent
             raise Refused(f"{type(error).__name__}: {error}") from error
         except (Error, EOFError, OSError) as error:
             self._client.disconnect()
-            raise NotNow(f"ClickHouse: {error}") from error
+            raise refusal(error, self._address) or NotNow(f"ClickHouse: {error}") from error
 
     def query(self, statement: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of a query.
@@ -123,24 +109,19 @@ class Writer:
             rows: list[tuple[Any, ...]] = self._client.execute(statement, parameters)
         except ServerException as error:
             self._client.disconnect()
-            raise _failure(error) from error
+            raise self._failure(error) from error
         except (Error, EOFError, OSError) as error:
             self._client.disconnect()
-            raise NotNow(f"ClickHouse: {error}") from error
+            raise refusal(error, self._address) or NotNow(f"ClickHouse: {error}") from error
         return rows
 
     def close(self) -> None:
         """Give the connection back."""
         self._client.disconnect()
 
-
-def _failure(error: ServerException) -> Exception:
-    if error.code in _AWAY:
-        return NotNow(f"ClickHouse: {first_line(error)}")
-    return LabelloopError(f"ClickHouse refuses: {first_line(error)}; nothing is lost: mend it and start again")
-
-
-def first_line(error: ServerException) -> str:
-    """Return what the server said, without its stack trace."""
-    text: str = error.message
-    return text.split("Stack trace", 1)[0].strip().splitlines()[0].removeprefix("DB::Exception: ")
+    def _failure(self, error: ServerException) -> Exception:
+        if error.code in _AWAY:
+            return NotNow(f"ClickHouse: {first_line(error)}")
+        return refusal(error, self._address) or LabelloopError(
+            f"ClickHouse refuses: {first_line(error)}; nothing is lost: mend it and start again"
+        )

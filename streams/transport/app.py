@@ -9,10 +9,11 @@ import faust
 from confluent_kafka import KafkaException
 from mode.supervisors import CrashingSupervisor
 
+from streams import tls
 from streams.catalogue import ACTIONS
 from streams.clients import MAX_MESSAGE_BYTES
 from streams.errors import LabelloopError, NotNow
-from streams.settings import Settings
+from streams.settings import KafkaLogin, Settings
 from streams.transport import driver  # noqa: F401 - registers batch://
 from streams.transport.base import BatchApp
 from streams.transport.batch import Handler
@@ -70,6 +71,7 @@ def create_app(
     app = BatchApp(
         settings.topic(name),
         broker=f"batch://{settings.kafka.replace(',', ';batch://')}",
+        broker_credentials=_credentials(settings.login),
         store="memory://" if settings.store == "memory" else "rocksdb://",
         datadir=str(datadir),
         Table=BatchTable,
@@ -88,7 +90,7 @@ def create_app(
         consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         consumer_auto_offset_reset="earliest",
     )
-    app.owns = owns
+    app.surroundings, app.owns = settings, owns
     app.processor, app.transactional_id = name, f"{settings.topic(name)}-{slot}"
     app.needed_topics = (*sources, f"{name}-{table}-changelog", "dead-letters")
     source = app.topic(*map(settings.topic, sources), schema=_BatchSchema(), partitions=settings.partitions)
@@ -105,6 +107,20 @@ def create_app(
 
     app.agent(source, name=name, supervisor_strategy=CrashingSupervisor)(handle)
     return app
+
+
+def _credentials(login: KafkaLogin) -> faust.SSLCredentials | faust.SASLCredentials | None:
+    """Return as whom the consumer beneath Faust comes; what it asks of the broker is asked by all other clients too."""
+    if login.ca is None:
+        return None
+    if not login.user:
+        return faust.SSLCredentials(tls.context(login.ca))
+    return faust.SASLCredentials(
+        username=login.user,
+        password=login.password(),
+        mechanism=login.mechanism,
+        ssl_context=tls.context(login.ca),
+    )
 
 
 def _handle(runner: Runner, consumer: Consumer, producer: Producer, delivery: Delivery) -> None:

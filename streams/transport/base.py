@@ -4,9 +4,14 @@ from collections.abc import Callable, Collection
 
 import faust
 
+from streams.settings import Settings
+
 
 class BatchApp(faust.App):
     """A Faust app that knows which worker it is."""
+
+    surroundings: Settings
+    """Where the servers are."""
 
     processor: str = ""
     """Name of the processor, as metrics and dead letters have it."""

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from streams.clients import CLIENT_LOG, STEADFAST
+from streams.clients import CLIENT_LOG, heed, reading
 from streams.errors import NotNow
+from streams.settings import Settings
 
 _TIMEOUT_S = 8.0
 
@@ -19,26 +20,20 @@ class Broadcast:
     """Reads one partition of one topic, from its beginning, on demand.
 
     Args:
-        servers: Bootstrap servers.
+        settings: Where Kafka is.
         topic: Full name of a topic of one partition.
         apply: Called with value and log time (ms) of each record, in order.
     """
 
-    def __init__(self, servers: str, topic: str, apply: Callable[[bytes | None, int], None]) -> None:
-        self._apply = apply
+    def __init__(self, settings: Settings, topic: str, apply: Callable[[bytes | None, int], None]) -> None:
+        self._settings, self._apply = settings, apply
         self._partition = TopicPartition(topic, 0, OFFSET_BEGINNING)
         self._position = 0
         self._known_until = -1
         self._caught_up = False
         config = {
-            **STEADFAST,
-            "bootstrap.servers": servers,
-            "group.id": "broadcast",  # asked for by the client; nothing is committed and no group is joined
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
+            **reading(settings),
             "auto.offset.reset": "error",  # to jump to the end would leave out what is read whole
-            "isolation.level": "read_committed",
-            "allow.auto.create.topics": False,
         }
         self._consumer = Consumer(config, logger=CLIENT_LOG)
         self._consumer.assign([self._partition])
@@ -69,6 +64,7 @@ class Broadcast:
         try:
             _, end = self._ends.get_watermark_offsets(self._partition, timeout=_TIMEOUT_S, cached=False)
         except KafkaException as error:
+            heed(error, self._settings)
             raise NotNow(f"{self._partition.topic}: {error}") from error
         limit = time.monotonic() + _TIMEOUT_S
         while self._position < end:
@@ -83,6 +79,7 @@ class Broadcast:
                 elif failure.code() == KafkaError._PARTITION_EOF:
                     self._position = max(self._position, message.offset() or 0)
                 elif not failure.retriable():
+                    heed(failure, self._settings)
                     raise NotNow(f"{self._partition.topic}: {failure}")
 
     def catch_up(self) -> None:
@@ -103,6 +100,8 @@ class Broadcast:
                     self._caught_up = True
                 elif failure.code() == KafkaError._AUTO_OFFSET_RESET:
                     raise NotNow(f"{self._partition.topic}: {failure}")
+                else:
+                    heed(failure, self._settings)
             if self._caught_up and not messages:
                 return
             if not self._caught_up and time.monotonic() > limit:

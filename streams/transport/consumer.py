@@ -22,7 +22,7 @@ from streams.transport.commit import Committer
 from streams.transport.fetcher import ConsumerThread, Fetched
 from streams.transport.guards import RESTART, STOP, leave
 from streams.transport.positions import Delivery, Partition, Positions
-from streams.transport.producer import Producer, servers
+from streams.transport.producer import Producer
 from streams.transport.recovery import Committed, log_ends, stable_offsets
 from streams.transport.table import BatchTable
 
@@ -196,7 +196,7 @@ class Consumer(driver.Consumer):
         committed = await self._stable_offsets(source)
         self._stable = generation, committed
         partitions = [Partition(*tp) for tp in tps]
-        ends = await self._in_thread(log_ends, servers(self.transport), [*partitions, *source])
+        ends = await self._in_thread(log_ends, cast(BatchApp, self.app).surroundings, [*partitions, *source])
         for tp in partitions:
             # the table alone knows what is in it: Faust would read all again that was written since its last recovery
             offset = recovery.tp_to_table[TP(*tp)].persisted_offset(TP(*tp))
@@ -354,7 +354,9 @@ class Consumer(driver.Consumer):
         return [Partition(*tp) for tp in self.assignment() if not self._is_changelog_tp(tp)]
 
     async def _stable_offsets(self, source: list[Partition]) -> Committed:
-        found: Committed = await self._in_thread(stable_offsets, servers(self.transport), self.app.conf.id, source)
+        found: Committed = await self._in_thread(
+            stable_offsets, cast(BatchApp, self.app).surroundings, self.app.conf.id, source
+        )
         return found
 
     async def _in_thread(self, call: Callable[..., Any], *args: Any) -> Any:

@@ -8,6 +8,8 @@ from typing import Any, cast
 
 from faust.transport.drivers import aiokafka as driver
 
+from streams.transport.guards import STOP, leave
+
 FETCH_WAIT_MS = 250  # Faust has 1,500: the first fetch after a recovery would wait that long
 
 LEAVE_LIMIT_S = 2.0
@@ -43,6 +45,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         async def noted() -> Any:
             sent = time.monotonic()
             cast(Any, self.consumer).committer.check_handler()  # this thread goes on while the main one is in a handler
+            if hidden := coordinator._client.cluster.unauthorized_topics:  # Faust would go on without them
+                leave(
+                    f"Kafka refuses topic {min(hidden)}: grant the right to it by the table in docs/security.md", STOP
+                )
             answered = await heartbeat()
             if answered:
                 self.alive = sent

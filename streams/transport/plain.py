@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, STEADFAST
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, heed, kafka, reading
 from streams.errors import NotNow
+from streams.settings import Settings
 
 _LIMIT_S = 10.0
 
@@ -34,27 +35,22 @@ class Follower:
     """Reads committed records of partitions that are named, from their beginning or from now on.
 
     Args:
-        servers: Bootstrap servers.
+        settings: Where Kafka is.
         whole: Full names of the topics that are read from their beginning.
         news: Full names of the topics of which only what comes from now on is read.
     """
 
-    def __init__(self, servers: str, whole: Iterable[str], news: Iterable[str] = ()) -> None:
+    def __init__(self, settings: Settings, whole: Iterable[str], news: Iterable[str] = ()) -> None:
+        self._settings = settings
         self._starts = {**dict.fromkeys(whole, OFFSET_BEGINNING), **dict.fromkeys(news, OFFSET_END)}
         self._positions: dict[tuple[str, int], int] = {}
         self._seen: dict[tuple[str, int], tuple[int, int]] = {}  # position and end at the last look for a stall
         self._look_at = 0.0
         self._consumer = Consumer(
             {
-                **STEADFAST,
-                "bootstrap.servers": servers,
-                "group.id": "follower",  # asked for by the client; nothing is committed and no group is joined
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
+                **reading(settings),
                 "auto.offset.reset": "error",  # to jump to the end would leave out what is read whole
-                "isolation.level": "read_committed",
                 "fetch.wait.max.ms": 50,
-                "allow.auto.create.topics": False,
             },
             logger=CLIENT_LOG,
         )
@@ -71,6 +67,7 @@ class Follower:
 
         Raises:
             NotNow: a partition stands still although there is more to read, or what comes next is gone.
+            Denied: the user may not read it.
         """
         now = time.monotonic()
         if now >= self._look_at:
@@ -87,6 +84,8 @@ class Follower:
                     self._positions[at] = max(self._positions.get(at, 0), message.offset() or 0)
                 elif failure.code() == KafkaError._AUTO_OFFSET_RESET:
                     raise NotNow(f"{at[0]}-{at[1]} lost what was to be read next: {failure}")
+                else:
+                    heed(failure, self._settings)
             if time.monotonic() >= now + _TURN_S:
                 return
 
@@ -122,6 +121,7 @@ class Follower:
         try:
             return self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_LIMIT_S)[1]
         except KafkaException as error:
+            heed(error, self._settings)
             raise NotNow(f"{topic}: {error}") from error
 
 
@@ -129,15 +129,15 @@ class Publisher:
     """Writes records, in order and each once, outside any transaction.
 
     Args:
-        servers: Bootstrap servers.
+        settings: Where Kafka is.
     """
 
-    def __init__(self, servers: str) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._failed: KafkaError | None = None
         self._producer = Producer(
             {
-                **STEADFAST,
-                "bootstrap.servers": servers,
+                **kafka(settings),
                 "enable.idempotence": True,
                 "compression.type": "lz4",
                 "linger.ms": 5,
@@ -152,6 +152,7 @@ class Publisher:
 
         Raises:
             NotNow: the broker did not take them all.
+            Denied: the user may not write them.
         """
         for key, value in records:
             while True:
@@ -161,7 +162,14 @@ class Publisher:
                     self._producer.poll(0.1)
                 else:
                     break
-        if self._producer.flush(30) or self._failed is not None:
+        try:
+            left = self._producer.flush(30)
+        except KafkaException as error:
+            heed(error, self._settings)
+            raise NotNow(f"{topic}: {error}") from error
+        if self._failed is not None:
+            heed(self._failed, self._settings)
+        if left or self._failed is not None:
             raise NotNow(f"{topic}: not all records were taken: {self._failed or 'no answer'}")
 
     def _delivered(self, error: KafkaError | None, message: object) -> None:

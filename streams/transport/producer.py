@@ -15,10 +15,9 @@ import confluent_kafka
 from aiokafka.partitioner import murmur2
 from confluent_kafka import KafkaException, TopicPartition
 from faust.transport import base
-from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, STEADFAST
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, heed, kafka, said
 from streams.transport.base import BatchApp
 from streams.transport.guards import leave
 from streams.transport.positions import Partition
@@ -56,11 +55,6 @@ def group_metadata(group: str, generation: int, member: str) -> bytes:
     return b"CGMDv2:" + struct.pack("<i", generation) + group.encode() + b"\0" + member.encode() + b"\0\x01"
 
 
-def servers(transport: Any) -> str:
-    """Return the bootstrap servers of a Faust transport."""
-    return ",".join(driver.server_list(transport.url, 9092))
-
-
 class Producer(base.Producer):
     """What the handlers' effects are written with."""
 
@@ -83,8 +77,7 @@ class Producer(base.Producer):
     def _connect(self) -> Any:
         return confluent_kafka.Producer(
             {
-                **STEADFAST,
-                "bootstrap.servers": servers(self.transport),
+                **kafka(cast(BatchApp, self.app).surroundings),
                 "client.id": self.app.conf.broker_client_id,
                 "transactional.id": cast(BatchApp, self.app).transactional_id,
                 "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
@@ -104,7 +97,9 @@ class Producer(base.Producer):
         try:
             self._retry(self._rd.init_transactions, time.monotonic(), limit=START_LIMIT_S)
         except KafkaException as error:
-            leave(f"no transactions at the broker: {error.args[0].str()}")
+            settings = cast(BatchApp, self.app).surroundings
+            heed(error, settings)
+            leave(f"no transactions at the broker: {said(error, settings)}")
 
     async def on_stop(self) -> None:
         """Abort the open transaction: what it holds was never committed."""

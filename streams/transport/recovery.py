@@ -14,7 +14,8 @@ from concurrent.futures import wait
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from streams.clients import LEADERLESS
+from streams.clients import LEADERLESS, heed, kafka
+from streams.settings import Settings
 from streams.transport.guards import leave
 from streams.transport.positions import Partition, Suspect
 
@@ -29,13 +30,13 @@ Committed = dict[Partition, tuple[int | None, Suspect | None]]
 """Committed position, None without one, and suspect range by partition."""
 
 
-def stable_offsets(servers: str, group: str, partitions: Sequence[Partition]) -> Committed:
+def stable_offsets(settings: Settings, group: str, partitions: Sequence[Partition]) -> Committed:
     """Return the committed offsets that no open transaction can move any more; blocks until there are such."""
     if not partitions:
         return {}
     consumer = Consumer(
         {
-            "bootstrap.servers": servers,
+            **kafka(settings),
             "group.id": group,
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
@@ -55,8 +56,10 @@ def stable_offsets(servers: str, group: str, partitions: Sequence[Partition]) ->
                         )
                         for p in found
                     }
+                heed(unstable, settings)
                 why: object = unstable
             except KafkaException as error:
+                heed(error, settings)
                 why = error
             if not told:
                 log.warning("committed offsets are not stable yet, waiting: %s", why)
@@ -68,7 +71,7 @@ def stable_offsets(servers: str, group: str, partitions: Sequence[Partition]) ->
         consumer.close()
 
 
-def log_ends(servers: str, partitions: Sequence[Partition]) -> dict[Partition, int]:
+def log_ends(settings: Settings, partitions: Sequence[Partition]) -> dict[Partition, int]:
     """Return the read_uncommitted end of each partition.
 
     Raises:
@@ -76,7 +79,7 @@ def log_ends(servers: str, partitions: Sequence[Partition]) -> dict[Partition, i
     """
     if not partitions:
         return {}
-    admin = AdminClient({"bootstrap.servers": servers, "log_level": 5})  # must outlive its futures
+    admin = AdminClient({**kafka(settings), "log_level": 5})  # must outlive its futures
     admin.list_topics(timeout=10)  # a client that has no connection yet may answer the other question 3 s late
     limit = time.monotonic() + 10
     while True:

@@ -9,7 +9,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from streams import codec
 from streams.catalogue import TOPICS
-from streams.errors import LabelloopError, NotNow
+from streams.clients import heed_hidden, kafka, reading, said
+from streams.errors import Denied, LabelloopError, NotNow
 from streams.settings import Settings
 
 UNFINISHED = 0
@@ -41,7 +42,7 @@ def make(settings: Settings, names: Collection[str], config: Mapping[str, str] |
     Raises:
         LabelloopError: a topic has another partition count than the settings say, or the broker does not answer.
     """
-    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    admin = AdminClient(kafka(settings))
     wanted = {settings.topic(name): TOPICS[name].partitions or settings.partitions for name in names}
     found = found_partitions(admin, settings)
     _check_counts(found, wanted)
@@ -61,7 +62,7 @@ def make(settings: Settings, names: Collection[str], config: Mapping[str, str] |
                 future.result(_LIMIT_S)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was faster
-                    raise LabelloopError(f"topic {name} cannot be created: {error.args[0].str()}") from error
+                    raise LabelloopError(f"topic {name} cannot be created: {said(error, settings)}") from error
         _wait_for_leaders(admin, settings, wanted)
 
 
@@ -71,7 +72,7 @@ def remove(settings: Settings, names: Collection[str]) -> None:
     Raises:
         LabelloopError: the broker refuses, or does not answer.
     """
-    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    admin = AdminClient(kafka(settings))
     old = found_partitions(admin, settings).keys() & {*map(settings.topic, names)}
     for name, future in admin.delete_topics(sorted(old), operation_timeout=_LIMIT_S).items() if old else ():
         try:
@@ -96,15 +97,18 @@ def check(settings: Settings, names: Iterable[str]) -> None:
         NotNow: the broker does not answer.
         LabelloopError: a topic is missing, or has another partition count.
     """
-    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    admin = AdminClient(kafka(settings))
     wanted = {settings.topic(name): TOPICS[name].partitions or settings.partitions for name in names}
     try:
         found = found_partitions(admin, settings)
+    except Denied:
+        raise
     except LabelloopError as error:
         raise NotNow(str(error)) from error
     _check_counts(found, wanted)
     for name in wanted:
         if name not in found:
+            heed_hidden(admin, name, settings)
             raise LabelloopError(
                 f"topic {name} does not exist: start the stack with `labelloop up`, it makes the topics"
             )
@@ -140,7 +144,7 @@ def found_partitions(admin: AdminClient, settings: Settings) -> dict[str, int]:
     try:
         metadata = admin.list_topics(timeout=_LIMIT_S)
     except KafkaException as error:
-        raise LabelloopError(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
+        raise LabelloopError(f"Kafka at {settings.kafka} does not answer: {said(error, settings)}") from error
     mine = {settings.topic(name) for name in TOPICS}
     return {name: len(topic.partitions) for name, topic in metadata.topics.items() if name in mine}
 
@@ -177,9 +181,7 @@ def note(settings: Settings, numbers: Mapping[str, int]) -> None:
     """
     if not numbers:
         return
-    producer = Producer(
-        {"bootstrap.servers": settings.kafka, "enable.idempotence": True, "partitioner": "murmur2_random"}
-    )
+    producer = Producer({**kafka(settings), "enable.idempotence": True, "partitioner": "murmur2_random"})
     for name, build in numbers.items():
         entry = {"topic": name, "build": build, "partitions": TOPICS[name].partitions or settings.partitions}
         producer.produce(settings.topic("catalogue"), codec.encode("catalogue", entry), name.encode())
@@ -190,10 +192,7 @@ def note(settings: Settings, numbers: Mapping[str, int]) -> None:
 def _entries(settings: Settings) -> dict[str, codec.Record]:
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.kafka,
-            "group.id": settings.topic("catalogue-reader"),
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
+            **reading(settings),
             "fetch.wait.max.ms": 10,
         }
     )
@@ -214,7 +213,7 @@ def _entries(settings: Settings) -> dict[str, codec.Record]:
                 elif error.code() == KafkaError._PARTITION_EOF:
                     return entries
     except KafkaException as error:
-        raise LabelloopError(f"Kafka at {settings.kafka} does not answer: {error.args[0].str()}") from error
+        raise LabelloopError(f"Kafka at {settings.kafka} does not answer: {said(error, settings)}") from error
     finally:
         consumer.close()
     raise LabelloopError(f"Kafka at {settings.kafka} does not answer")

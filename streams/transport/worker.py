@@ -12,11 +12,12 @@ import faust
 import mode.loop
 from faust.worker import Worker
 
-from streams.errors import LabelloopError, NotNow
+from streams import rights
+from streams.errors import Denied, LabelloopError, NotNow
 from streams.settings import Settings
 from streams.transport import topics
 from streams.transport.base import BatchApp
-from streams.transport.guards import leave
+from streams.transport.guards import STOP, leave
 
 _MAX_SLOTS = 1000
 
@@ -27,6 +28,8 @@ class _Worker(Worker):
     """Faust's worker, which ends at once where Faust would try to stop in order."""
 
     def _crash(self, reason: BaseException) -> None:
+        if isinstance(reason, Denied):
+            leave(str(reason), STOP)
         # An orderly stop after a crash waits for services that may be broken; what is uncommitted is lost either way.
         log.error("a service of the worker failed", exc_info=reason)
         leave(f"crashed: {reason!r}")
@@ -73,6 +76,7 @@ def run(settings: Settings, name: str, create: Callable[[Settings, int], faust.A
     _log_to_stderr()
     number, lock = take_slot(settings.home, f"{settings.prefix}.{name}", slot)
     mode.loop.use("uvloop")
+    rights.check(settings, name)
     app = cast(BatchApp, create(settings, number))
     try:
         topics.check(settings, app.needed_topics)

@@ -32,7 +32,7 @@ def commit_offsets_apart() -> None:
     import confluent_kafka
     from confluent_kafka import TopicPartition
 
-    from streams.clients import STEADFAST
+    from streams.clients import kafka
     from streams.transport import producer
 
     others: dict[int, Any] = {}
@@ -41,8 +41,7 @@ def commit_offsets_apart() -> None:
         if id(self) not in others:
             other = confluent_kafka.Producer(
                 {
-                    **STEADFAST,
-                    "bootstrap.servers": producer.servers(self.transport),
+                    **kafka(self.app.surroundings),
                     "transactional.id": f"{self.app.transactional_id}-offsets",
                 }
             )

@@ -60,7 +60,7 @@ def ask(settings: Settings, stage: Any = "requested", about: About = About(), sa
     """Publish what a person asks for and return its id."""
     event = fact(PROJECT, stage, about, by="lead-1", salt=[salt])
     topic, key, value = message("models", event)
-    Publisher(settings.kafka).send(settings.topic(topic), [(key, value)])
+    Publisher(settings).send(settings.topic(topic), [(key, value)])
     return str(event["event_id"])
 
 
@@ -179,7 +179,7 @@ def test_a_burst_of_corrections_makes_one_training(stack: Settings) -> None:
         for n in range(1000)
     ]
     with running(stack, "retrain", "--slot", "0") as worker:
-        Publisher(stack.kafka).send(stack.topic("labels.corrected"), burst)
+        Publisher(stack).send(stack.topic("labels.corrected"), burst)
         with HistoryReader(stack) as reader:
 
             def told() -> bool:

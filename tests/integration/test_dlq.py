@@ -128,7 +128,7 @@ def open_letters() -> dict[tuple[str, str, str], int]:
 
 def records(settings: Settings, *topics: str) -> list[Read]:
     """Return all committed records of topics, by topic, partition and offset."""
-    follower = Follower(settings.kafka, map(settings.topic, topics))
+    follower = Follower(settings, map(settings.topic, topics))
     ends = {
         (settings.topic(topic), n): follower.end(settings.topic(topic), n)
         for topic in topics

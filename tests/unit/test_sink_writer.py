@@ -54,7 +54,7 @@ def test_what_a_failed_insert_is_taken_for(
     failure: Exception, taken_for: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = FailingClient(failure)
-    monkeypatch.setattr(writer, "connect", lambda _: client)
+    monkeypatch.setattr(writer, "connect", lambda *_, **__: client)
     with pytest.raises(taken_for) as told:
         Writer(ClickHouseAddress("h", 9000, "u", "p")).insert("t", ["a"], [[1]], "token")
     assert client.disconnected, "half a block may have been sent"

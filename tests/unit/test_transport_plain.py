@@ -1,10 +1,16 @@
 """Followers notice that their client lost its way."""
 
+from pathlib import Path
+
 import pytest
 from confluent_kafka import KafkaError
 
 from streams.errors import NotNow
+from streams.settings import NOWHERE, ClickHouseAddress, Settings
 from streams.transport import plain
+
+_NOBODY = ClickHouseAddress.parse(NOWHERE)
+_SETTINGS = Settings(Path("/nowhere"), "nowhere:9092", _NOBODY, _NOBODY)
 
 
 class _End:
@@ -46,7 +52,7 @@ class _Client:
 def _follower(monkeypatch: pytest.MonkeyPatch, client: _Client) -> plain.Follower:
     monkeypatch.setattr(plain, "Consumer", lambda *_, **__: client)
     monkeypatch.setattr(plain, "_STALL_S", 0.0)
-    follower = plain.Follower("nowhere", ["judgements"])
+    follower = plain.Follower(_SETTINGS, ["judgements"])
     follower.assign([("judgements", 0)])
     return follower
 
