@@ -174,7 +174,7 @@ def _hear(error: KafkaError, settings: Settings) -> None:
 
 
 def _config(servers: str, login: KafkaLogin) -> Config:
-    config: Config = {**STEADFAST, "bootstrap.servers": servers}
+    config: Config = {**STEADFAST, "bootstrap.servers": servers, "logger": CLIENT_LOG}
     if login.ca is not None:
         config |= {"security.protocol": "ssl", "ssl.ca.location": str(login.ca)}
     if login.user:
