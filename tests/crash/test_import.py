@@ -35,6 +35,19 @@ Content = dict[str, list[tuple[Any, ...]]]
 """Rows of each view and table, their content columns only."""
 
 
+BEGAN_MS = 1_760_000_000_000
+"""When the first label was given; the others came a second apart."""
+
+
+def _timed(n: int, line: str) -> str:
+    """Return a line with its time.
+
+    Without one the log's time counts, and where a death lets one partition wait that is another order of an
+    annotator's answers: an alarm for drift may then go off at another one.
+    """
+    return json.dumps({**json.loads(line), "timestamp": BEGAN_MS + 1000 * n}) + "\n"
+
+
 class Stack:
     """A supervisor in a process of its own.
 
@@ -110,7 +123,7 @@ class Run:
 
     def load(self, folder: Path, labels: int | None, disturbances: Sequence[Callable[["Run"], None]] = ()) -> Content:
         """Import gold and the first `labels` labels, disturb now and then, and return what came of it."""
-        lines = (folder / "labels.jsonl").read_text().splitlines(keepends=True)[:labels]
+        lines = [_timed(n, line) for n, line in enumerate((folder / "labels.jsonl").read_text().splitlines()[:labels])]
         items = {json.loads(line)["item_id"] for line in lines}
         golden = (folder / "gold.jsonl").read_text().splitlines(keepends=True)
         files = {"labels": lines, "gold": [line for line in golden if json.loads(line)["item_id"] in items]}
