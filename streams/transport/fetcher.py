@@ -4,8 +4,9 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
+from aiokafka.errors import TopicAuthorizationFailedError
 from faust.transport.drivers import aiokafka as driver
 
 from streams.transport.guards import STOP, leave
@@ -46,9 +47,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             sent = time.monotonic()
             cast(Any, self.consumer).committer.check_handler()  # this thread goes on while the main one is in a handler
             if hidden := coordinator._client.cluster.unauthorized_topics:  # Faust would go on without them
-                leave(
-                    f"Kafka refuses topic {min(hidden)}: grant the right to it by the table in docs/security.md", STOP
-                )
+                _leave_without(min(hidden))
             answered = await heartbeat()
             if answered:
                 self.alive = sent
@@ -74,13 +73,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self, consumer: Any, active_partitions: Any, timeout: Any = None, max_records: Any = None
     ) -> Any:
         assignment, before = _positions(consumer, active_partitions)
-        records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        try:
+            records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        except TopicAuthorizationFailedError as error:
+            _leave_without(error.args[0])
         now, after = _positions(consumer, active_partitions)
         if assignment is None or now is not assignment:
             return {}  # rebalanced meanwhile: read again by the new owner
         fetched = Fetched(records)
         fetched.moved = {tp: (before[tp], position) for tp, position in after.items() if tp in before}
         return fetched
+
+
+def _leave_without(topic: object) -> NoReturn:
+    leave(f"Kafka refuses topic {topic}: grant the right to it by the table in docs/security.md", STOP)
 
 
 def _positions(consumer: Any, partitions: Any) -> tuple[Any, dict[Any, int]]:
