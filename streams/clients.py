@@ -9,10 +9,11 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from streams import tls
@@ -102,16 +103,17 @@ def heed(error: KafkaError | KafkaException, settings: Settings) -> None:
         raise Denied(f"Kafka at {settings.kafka} refuses: {said(failure, settings)}")
 
 
-def heed_hidden(client: AdminClient | Producer, topic: str, settings: Settings) -> None:
-    """Do nothing about a topic that is not listed because there is none.
+def heed_hidden(client: AdminClient | Consumer | Producer, topic: str, settings: Settings) -> None:
+    """Do nothing about a topic that is not there or does not answer, unless it is hidden from the user.
 
     Raises:
-        Denied: it is hidden from the user.
-        KafkaException: the broker does not answer.
+        Denied: it is hidden.
     """
     if settings.login.ca is None:
         return  # who lets everybody in hides nothing
-    error = client.list_topics(topic, timeout=_LIMIT_S).topics[topic].error
+    error = None
+    with suppress(KafkaException):  # it is away: what the caller knows already
+        error = client.list_topics(topic, timeout=_LIMIT_S).topics[topic].error
     if error is not None:
         heed(error, settings)
 

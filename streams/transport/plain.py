@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, heed, kafka, reading
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, heed, heed_hidden, kafka, reading
 from streams.errors import NotNow
 from streams.settings import Settings
 
@@ -83,6 +83,7 @@ class Follower:
                 elif failure.code() == KafkaError._PARTITION_EOF:
                     self._positions[at] = max(self._positions.get(at, 0), message.offset() or 0)
                 elif failure.code() == KafkaError._AUTO_OFFSET_RESET:
+                    heed_hidden(self._consumer, at[0], self._settings)
                     raise NotNow(f"{at[0]}-{at[1]} lost what was to be read next: {failure}")
                 else:
                     heed(failure, self._settings)
@@ -122,6 +123,7 @@ class Follower:
             return self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_LIMIT_S)[1]
         except KafkaException as error:
             heed(error, self._settings)
+            heed_hidden(self._consumer, topic, self._settings)  # then the client says no more than that it timed out
             raise NotNow(f"{topic}: {error}") from error
 
 
