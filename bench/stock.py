@@ -9,34 +9,18 @@ import tempfile
 import time
 from typing import Any, cast
 
-import faust
-import mode.loop
 from faust.worker import Worker
 
 from bench.peer import Record, items_of
+from bench.runtimes.stock_faust import create_app
 from streams.settings import Settings
 from streams.transport.batch import Batch, Rows
 
 
 def main(count: int, out_prefix: str) -> None:
-    mode.loop.use("uvloop")
     settings = Settings.load()
     handler = items_of(settings, out_prefix)
-    app = faust.App(
-        f"{out_prefix}.stock",
-        broker=f"kafka://{settings.kafka}",
-        store="memory://",
-        datadir=tempfile.mkdtemp(),
-        topic_partitions=settings.partitions,
-        topic_replication_factor=1,
-        topic_disable_leader=True,
-        table_standby_replicas=0,
-        web_enabled=False,
-        stream_wait_empty=False,
-        producer_linger=0.05,
-        producer_compression_type="lz4",
-        worker_redirect_stdouts=False,
-    )
+    app = create_app(f"{out_prefix}.stock", settings.kafka, settings.partitions, tempfile.mkdtemp(), "memory")
     raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "value_serializer": "raw"}
     source = app.topic(settings.topic("labels"), partitions=settings.partitions, **raw)
     table = app.Table("state", partitions=settings.partitions, key_type=bytes)

@@ -10,7 +10,6 @@ from streams.terminal import printable_lines
 
 _COMMANDS = {
     "up": "stack",
-    "prepare": "stack",
     "down": "stack",
     "status": "stack",
     "worker": "worker",

@@ -18,7 +18,7 @@ from streams.rebuild.tables import rebuild_table, rebuild_view
 from streams.rebuild.targets import KEPT, Target, chosen, targets
 from streams.rebuild.topics import check_stack, rebuild_topics
 from streams.settings import Settings, data_directory
-from streams.terminal import Console
+from streams.terminal import Console, printable_lines
 
 Found = list[tuple[Target, Comparison]]
 
@@ -68,7 +68,7 @@ def rebuild(names: tuple[str, ...], dry_run: bool, as_json: bool, data: Path | N
         else:
             raise LabelloopError(f"no stack is in {home}: name its directory with --data")
     except LabelloopError as error:
-        click.echo(f"labelloop: {error}", err=True)
+        click.echo(f"labelloop: {printable_lines(str(error))}", err=True)
         sys.exit(2)
     if as_json:
         click.echo(json.dumps([_plain(*one, put_right=not dry_run) for one in found], indent=1))

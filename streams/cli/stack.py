@@ -53,21 +53,6 @@ def up(data: Path | None, detach: bool, items_workers: int, detached: bool) -> N
 
 @click.command()
 @data_option
-def prepare(data: Path | None) -> None:
-    """Create the topics and tables that are missing on servers of your own, and start nothing.
-
-    So workers need no right to create anything (docs/security.md).
-
-    Example: labelloop prepare
-    """
-    from streams.embedded import stack
-
-    stack.prepare_servers(Settings.load(data))
-    click.echo("topics and tables are there")
-
-
-@click.command()
-@data_option
 def down(data: Path | None) -> None:
     """Stop the workers, then the servers; the data stays.
 

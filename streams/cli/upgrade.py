@@ -13,7 +13,8 @@ from streams.settings import Settings
 def migrate(data: Path | None) -> None:
     """Create the topics, tables and columns that are missing; workers may run meanwhile.
 
-    `labelloop up` does it too. Run it before the workers of a newer labelloop start.
+    `labelloop up` does it too. Run it before the workers of a newer labelloop start; or as somebody who may create
+    things, so that workers need not (docs/security.md).
 
     Example: labelloop migrate
     """
@@ -35,7 +36,7 @@ def refold(data: Path | None) -> None:
 
     Example: labelloop refold
     """
-    from streams.query.refold import refold as forget
+    from streams.rebuild.refold import refold as forget
 
     forget(Settings.load(data))
     click.echo("done: the next start of the workers of 'items' begins with the first fact; `labelloop status` shows it")

@@ -4,8 +4,8 @@ from streams import codec, events
 from streams.catalogue import MAX_FACT_BYTES
 from streams.errors import Poison
 from streams.keys import item_key, make_key
-from streams.limits import check_sent
 from streams.producers.facts import Fact
+from streams.producers.limits import check_sent
 from streams.producers.values import InvalidFact
 
 

@@ -3,5 +3,6 @@
 targets     what can be built again, by name
 compare     what the facts give, and what a topic holds ► what differs, and the records that put it right
 topics      the log ► what the topics must hold ► what differs, written in one transaction
+refold      the processor "items" begins anew with the first fact
 tables      the log ► a table beside the live one ► what differs, and the exchange of the two; and views
 """

@@ -22,8 +22,8 @@ from streams.producers import facts
 from streams.producers.producer import Producer
 from streams.query.auditing import audit
 from streams.query.dlq import read_letters
-from streams.query.refold import refold
 from streams.query.settle import settle
+from streams.rebuild.refold import refold
 from streams.replay.compare import difference
 from streams.replay.reading import ends_at, read_past
 from streams.replay.settled import _unsent

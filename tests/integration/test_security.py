@@ -49,7 +49,7 @@ def tables(secured: Secured) -> Secured:
 @pytest.fixture(scope="module")
 def prepared(tables: Secured) -> Secured:
     """Return the servers with topics too."""
-    done = labelloop(tables.environment("lead", "migrator", "analyst"), "prepare")
+    done = labelloop(tables.environment("lead", "migrator", "analyst"), "migrate")
     assert done.returncode == 0, done.stderr
     return tables
 
@@ -143,7 +143,7 @@ def test_an_import_goes_through_all_workers_and_leaves_no_password_anywhere(
 ) -> None:
     secured = prepared
     lead, analyst = secured.environment("lead", "migrator", "analyst"), secured.environment("lead", "analyst")
-    command.works(secured.environment("lead", "sink", "analyst"), "prepare")  # all is there: no right to make it needed
+    command.works(secured.environment("lead", "sink", "analyst"), "migrate")  # all is there: no right to make it needed
     labels = tmp_path / "labels.csv"
     with labels.open("w", newline="") as out:
         rows = [(f"i{n}", who, "cat" if n % 2 else "dog") for n in range(40) for who in ("anna", "ben")]

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import limits
 from streams.errors import Poison
-from streams.limits import check_sent
-from streams.producers import facts
+from streams.producers import facts, limits
+from streams.producers.limits import check_sent
 from streams.producers.values import InvalidFact
 from streams.producers.wire import encoded
 from tests.unit.facts import fact, label

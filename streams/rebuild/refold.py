@@ -2,17 +2,17 @@
 
 import shutil
 
-from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.clients import kafka
 from streams.errors import LabelloopError
+from streams.query.running import running
 from streams.settings import Settings
 from streams.transport import topics
 
 _PROCESSOR = "items"
 _LIMIT_S = 30.0
-_IDLE = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
 def refold(settings: Settings) -> None:
@@ -27,11 +27,10 @@ def refold(settings: Settings) -> None:
     Raises:
         LabelloopError: a worker of "items" runs, or the broker refuses.
     """
+    if _PROCESSOR in running(settings):
+        raise LabelloopError(f"workers of {_PROCESSOR!r} run, or did until 10 s ago: stop them all, then try again")
     admin, group = AdminClient(kafka(settings)), settings.topic(_PROCESSOR)
     try:
-        listed = admin.list_consumer_groups(request_timeout=_LIMIT_S).result(_LIMIT_S)
-        if any(one.group_id == group and one.state not in _IDLE for one in listed.valid):
-            raise LabelloopError(f"workers of {_PROCESSOR!r} run, or did until 10 s ago: stop them all, then try again")
         admin.delete_consumer_groups([group], request_timeout=_LIMIT_S)[group].result(_LIMIT_S)
     except KafkaException as error:
         if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
