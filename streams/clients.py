@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
@@ -21,9 +21,6 @@ from streams.errors import Denied
 from streams.settings import KafkaLogin, Settings
 
 _SILENCE_S = 30.0
-
-LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
-"""What is answered for a partition that was just made or has just moved: ask again in a moment."""
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """Largest request of a client: what the broker takes, see the topics' `max.message.bytes`."""
@@ -41,6 +38,8 @@ a forgotten one may then wait for ever: the commit of a transaction for its grou
 
 
 Config = dict[str, Any]
+_K = TypeVar("_K")
+_T = TypeVar("_T")
 
 _RIGHTS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "this topic",
@@ -49,7 +48,9 @@ _RIGHTS = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the cluster",
 }
 _REFUSED = (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED)
-_LIMIT_S = 5.0
+_LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+_NO_OFFSET = -1
+_LIMIT_S, _PAUSE_S = 5.0, 0.05
 
 
 def kafka(settings: Settings) -> Config:
@@ -79,6 +80,37 @@ def reading(settings: Settings) -> Config:
         "isolation.level": "read_committed",
         "allow.auto.create.topics": False,
     }
+
+
+def once_led(ask: Callable[[], _T], limit_s: float = 10.0) -> _T:
+    """Return what `ask` does; a partition that was just made, or whose leader just moved, is asked about again.
+
+    Args:
+        ask: Puts one question to Kafka.
+        limit_s: How long a partition may have no leader, in seconds.
+
+    Raises:
+        KafkaException: whatever else the broker answers, or still no leader.
+    """
+    limit = time.monotonic() + limit_s
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _LEADERLESS or time.monotonic() >= limit:
+                raise
+            time.sleep(_PAUSE_S)
+
+
+def answered(offsets: dict[_K, int]) -> dict[_K, int]:
+    """Return offsets that a broker was asked for, all of them numbers or -1 for "there is none".
+
+    Raises:
+        KafkaException: it went away and left one empty; `once_led` then asks again.
+    """
+    if any(offset < _NO_OFFSET for offset in offsets.values()):
+        raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+    return offsets
 
 
 def said(error: KafkaError | KafkaException, settings: Settings) -> str:

@@ -5,13 +5,14 @@ same name.
 """
 
 import json
+from functools import cache
 from io import BytesIO
 from typing import Any
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.types import Schema
 
-from streams import resources
+from streams import avro, resources
 from streams.errors import LabelloopError, Poison
 
 Record = dict[str, Any]
@@ -27,43 +28,47 @@ class _Registry:
 
     def __init__(self) -> None:
         entries = json.loads((resources.directory("schemas") / "lock.json").read_text())
-        newest = {entry["name"]: entry["id"] for entry in entries}
-        parsed = {entry["id"]: parse_schema(entry["schema"]) for entry in entries}
-        self.ids: dict[str, int] = newest
-        # id -> (name, writer's schema, reader's schema or None where they are the same: reading is faster without)
-        self.by_id: dict[int, tuple[str, Schema, Schema | None]] = {
-            entry["id"]: (
-                entry["name"],
-                parsed[entry["id"]],
-                None if newest[entry["name"]] == entry["id"] else parsed[newest[entry["name"]]],
-            )
-            for entry in entries
-        }
-        # name -> (header, schema, full name of the record in each field that is null or a record)
-        self.writers: dict[str, tuple[bytes, Schema, dict[str, str]]] = {
-            name: (b"\0" + id_.to_bytes(4, "big"), parsed[id_], _nullable_records(parsed[id_]))
-            for name, id_ in newest.items()
-        }
-
-
-def _nullable_records(schema: Any) -> dict[str, str]:
-    """Return the full name of the record in each field that is null or a record."""
-    found = {}
-    for field in schema["fields"]:
-        union = field["type"]
-        if isinstance(union, list) and len(union) == 2 and union[0] == "null":
-            record = union[1]["name"] if isinstance(union[1], dict) and union[1]["type"] == "record" else union[1]
-            if isinstance(record, str) and "." in record:  # a named type; primitives have no namespace
-                found[field["name"]] = record
-    return found
+        self.ids: dict[str, int] = {entry["name"]: entry["id"] for entry in entries}
+        self.schemas: dict[int, Schema] = {entry["id"]: parse_schema(entry["schema"]) for entry in entries}
+        self.names: dict[int, str] = {entry["id"]: entry["name"] for entry in entries}
 
 
 _registry = _Registry()
 
 
+@cache
+def _reader(id_: int) -> avro.Reader:
+    """Return the reader of what was written under a schema: of the newest of its name, or resolving to that."""
+    written, newest = _registry.schemas[id_], _registry.ids[_registry.names[id_]]
+    if id_ == newest:
+        return avro.reader(written)
+
+    read, write = avro.reader(written), avro.writer(written)
+
+    def resolving(raw: bytes, at: int) -> tuple[Record, int]:
+        # fastavro passes over what is no longer there without a look at the end of the bytes: an array that claims to
+        # be endless would hold it for ever. So it is given what was read already, written as it should be.
+        record, end = read(raw, at)
+        return schemaless_reader(BytesIO(write(record)), written, _registry.schemas[newest]), end  # type: ignore[return-value]
+
+    return resolving
+
+
+@cache
+def _writer(name: str) -> tuple[bytes, avro.Writer]:
+    """Return what a record of the newest schema called `name` begins with, and the writer of the rest."""
+    id_ = _registry.ids[name]
+    return b"\0" + id_.to_bytes(4, "big"), avro.writer(_registry.schemas[id_])
+
+
 def schema_id(name: str) -> int:
     """Return the id of the newest schema called `name`."""
     return _registry.ids[name]
+
+
+def newest(name: str) -> tuple[bytes, Schema]:
+    """Return what begins every record of the newest schema called `name`, and that schema, parsed."""
+    return _writer(name)[0], _registry.schemas[_registry.ids[name]]
 
 
 def encode(name: str, record: Record) -> bytes:
@@ -72,17 +77,20 @@ def encode(name: str, record: Record) -> bytes:
     Raises:
         ValueError, TypeError, KeyError: the record does not match the schema; programs of ours check before.
     """
-    header, schema, nullable_records = _registry.writers[name]
-    # Told which branch of a union it is, fastavro need not try each of them: a quarter less time.
-    told = {
-        field: (record_name, record[field])
-        for field, record_name in nullable_records.items()
-        if record.get(field) is not None
-    }
-    out = BytesIO()
-    out.write(header)
-    schemaless_writer(out, schema, {**record, **told} if told else record)
-    return out.getvalue()
+    header, write = _writer(name)
+    try:
+        return header + write(record)
+    except (ValueError, TypeError, KeyError, ArithmeticError):
+        _refuse(_registry.schemas[_registry.ids[name]], record)
+        raise
+
+
+def _refuse(schema: Any, record: Record) -> None:
+    """Let fastavro say which field of a record does not match: told the branch of a union, it says what within it."""
+    branches = {field["name"]: field["type"][1] for field in schema["fields"] if isinstance(field["type"], list)}
+    records = {field: branch["name"] for field, branch in branches.items() if "fields" in branch}
+    told = {field: (record_name, record[field]) for field, record_name in records.items() if record.get(field)}
+    schemaless_writer(BytesIO(), schema, {**record, **told})
 
 
 def decode(raw: bytes | None) -> tuple[str, Record]:
@@ -97,23 +105,22 @@ def decode(raw: bytes | None) -> tuple[str, Record]:
             "the value does not begin with 0x00 and a schema id: write it in the Confluent wire format (docs/tools.md)",
         )
     id_ = int.from_bytes(raw[1:HEADER_BYTES], "big")
-    entry = _registry.by_id.get(id_)
-    if entry is None:
+    name = _registry.names.get(id_)
+    if name is None:
         raise Poison(
             "unknown_schema",
             f"schema id {id_} is not in schemas/lock.json: use an id listed there; if it is of a newer labelloop, "
             "upgrade this worker and give the record back with `labelloop dlq redrive`",
         )
-    name, writer, reader = entry
-    body = BytesIO(raw)
-    body.seek(HEADER_BYTES)
     try:
-        record = schemaless_reader(body, writer, reader)
-    except Exception as error:  # fastavro raises whatever its decoders meet: all of it is a bad body
+        record, end = _reader(id_)(raw, HEADER_BYTES)
+    except Exception as error:  # whatever the readers meet: all of it is a bad body
         raise Poison("undecodable", f"the body is not a {name} record of schema {id_}: {error!r}") from None
-    if body.tell() != len(raw):
-        raise Poison("undecodable", f"{len(raw) - body.tell()} bytes follow the {name} record of schema {id_}")
-    return name, record  # type: ignore[return-value]
+    if end > len(raw):
+        raise Poison("undecodable", f"the body is not a {name} record of schema {id_}: it ends too early")
+    if end < len(raw):
+        raise Poison("undecodable", f"{len(raw) - end} bytes follow the {name} record of schema {id_}")
+    return name, record
 
 
 def decode_own(raw: bytes | None) -> tuple[str, Record]:
@@ -126,7 +133,7 @@ def decode_own(raw: bytes | None) -> tuple[str, Record]:
         LabelloopError: a newer labelloop wrote it.
     """
     id_ = int.from_bytes(raw[1:HEADER_BYTES], "big") if raw is not None and raw[:1] == b"\0" else 0
-    newest = max(_registry.by_id)
+    newest = max(_registry.names)
     if newest < id_ <= newest + _NEWER:
         raise LabelloopError(
             f"a newer labelloop wrote a record under schema {id_}, and this one knows up to {newest}: upgrade this "

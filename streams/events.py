@@ -86,12 +86,19 @@ def said(event: Mapping[str, Any]) -> dict[str, Any]:
     Ids and digests are made from this alone: a later schema may add fields, and kinds of label values, and what was
     said before must keep its id.
     """
-    return {name: _not_null(value) for name, value in event.items() if value}
+    return {name: _not_null(value) if type(value) in _WITHIN else value for name, value in event.items() if value}
+
+
+_WITHIN = (dict, list)
 
 
 def _not_null(part: Any) -> Any:
     if type(part) is dict:
-        return {name: _not_null(value) for name, value in part.items() if value is not None}
+        return {
+            name: _not_null(value) if type(value) in _WITHIN else value
+            for name, value in part.items()
+            if value is not None
+        }
     if type(part) is list and part and type(part[0]) is dict:
         return [_not_null(value) for value in part]
     return part

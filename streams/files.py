@@ -1,9 +1,14 @@
-"""Files that hold secrets, and folders named after what facts say."""
+"""Files that hold secrets or keep others out, and folders named after what facts say."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote
+
+from streams.errors import LabelloopError
 
 _LONGEST_NAME = 150  # characters; file systems take 255 bytes, and temporary names add to it
 
@@ -15,6 +20,26 @@ def write_private(file: Path, text: str) -> None:
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         out.write(text)
     fresh.replace(file)
+
+
+@contextmanager
+def locked(file: Path, otherwise: str) -> Iterator[None]:
+    """Keep others out; let go when the process ends, however it ends.
+
+    Args:
+        file: What is locked; made if it is missing, its directory is there.
+        otherwise: What to say if another process holds it.
+
+    Raises:
+        LabelloopError: another process holds it.
+        OSError: it cannot be made.
+    """
+    with file.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LabelloopError(otherwise) from error
+        yield
 
 
 def folder_name(name: str) -> str:

@@ -40,3 +40,13 @@ def test_fields_left_out_take_their_defaults() -> None:
 def test_a_record_of_another_shape_is_not_encoded() -> None:
     with pytest.raises((TypeError, ValueError)):
         codec.encode("labels", {**LABEL, "value": {"kind": "choice", "choice": 3}})
+
+
+@pytest.mark.timeout(30, method="thread")  # no signal ends it in fastavro
+def test_an_endless_array_that_a_newer_schema_passes_over_is_refused_at_once() -> None:
+    """Schema 1 has an array of doubles that the newest schema of its name lacks: it claims 2**40 of them."""
+    start, skill = b"\0" * 6 + b"\2", b"\0\0" + bytes(8) + b"\0\0"
+    sane = b"\0" + (1).to_bytes(4, "big") + start + skill
+    assert codec.decode(sane + b"\0\0")[1]["annotators"][0]["annotator"] == ""
+    with pytest.raises(Poison, match="not a annotators record of schema 1"):
+        codec.decode(sane + b"\x80\x80\x80\x80\x80\x40" + b"\0")

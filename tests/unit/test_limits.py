@@ -11,8 +11,9 @@ from streams.catalogue import ACTIONS
 from streams.dead_letters import DeadLetter
 from streams.keys import item_key
 from streams.sinks import rows as sinking
-from streams.sinks.rows import Raw, build
-from streams.sinks.runner import Sink
+from streams.sinks.inserts import Inserts
+from streams.sinks.ledger import Range
+from streams.sinks.rows import Raw
 from streams.sinks.writer import Refused
 from streams.transport.guards import BugLimit, TooManyBugs
 from streams.transport.plain import Read
@@ -38,14 +39,21 @@ class FakeWriter:
         self.taken += offsets
 
 
-def sink(refuses: Sequence[int] = ()) -> tuple[Sink, FakeWriter, list[DeadLetter]]:
-    """Return a sink without servers, what its writer takes, and what it tells of."""
-    one, writer, letters = Sink.__new__(Sink), FakeWriter(refuses), list[DeadLetter]()
-    one._limit, one._generation = BugLimit(), 0
-    one._names, one._builds = {"x.labels": "labels", f"x.{ACTIONS}": ACTIONS}, {"labels": 1}
-    one._writer = writer  # type: ignore[assignment]
-    one._letters = SimpleNamespace(send=letters.extend)  # type: ignore[assignment]
-    return one, writer, letters
+def sink(refuses: Sequence[int] = ()) -> tuple[Inserts, FakeWriter, list[DeadLetter]]:
+    """Return a sink's inserts without servers, what their writer takes, and what they tell of."""
+    writer, letters = FakeWriter(refuses), list[DeadLetter]()
+    names = {"x.labels": "labels", f"x.{ACTIONS}": ACTIONS}
+    told: Any = SimpleNamespace(send=letters.extend)
+    return Inserts(names, {"labels": 1, ACTIONS: 1}, writer, told, stay=lambda _: None), writer, letters  # type: ignore[arg-type]
+
+
+def store(one: Inserts, records: Sequence[Raw], topic: str = "labels") -> None:
+    """Store records as those of one range."""
+    try:
+        one.store((f"x.{topic}", 1), Range(records[0].offset, records[-1].offset), records)
+        one.finish()
+    finally:
+        one.close()
 
 
 def raws(n: int) -> list[Raw]:
@@ -54,12 +62,12 @@ def raws(n: int) -> list[Raw]:
 
 def test_a_sink_passes_over_a_few_rows_and_stops_at_many() -> None:
     some, writer, letters = sink(refuses=range(0, 500, 100))
-    some._insert(("x.labels", 1), build("labels", "x.labels", 1, 1, raws(500)), "t")
+    store(some, raws(500))
     assert [one.offset for one in letters] == [0, 100, 200, 300, 400]
     assert sorted(writer.taken) == [n for n in range(500) if n % 100]
     every, writer, letters = sink(refuses=range(500))
     with pytest.raises(TooManyBugs):
-        every._insert(("x.labels", 1), build("labels", "x.labels", 1, 1, raws(500)), "t")
+        store(every, raws(500))
     assert (len(letters), writer.taken) == (10, [])
 
 
@@ -75,13 +83,15 @@ def test_a_sink_weighs_its_own_bugs_where_they_lie(
         return built(*arguments)
 
     monkeypatch.setattr(sinking, "_build", fails)
-    one, rows = sink()[0], build("labels", "x.labels", 1, 1, raws(5000))
-    assert len(rows.dead) == len(broken)
+    one, writer, letters = sink()
     if stops:
         with pytest.raises(TooManyBugs):
-            one._weigh(rows)
+            store(one, raws(5000))
+        assert (writer.taken, letters) == ([], [])
     else:
-        one._weigh(rows)
+        store(one, raws(5000))
+        assert [letter.offset for letter in letters] == [*broken]
+        assert len(writer.taken) == 5000 - len(broken)
 
 
 def test_a_sink_stores_what_it_is_given_back_where_it_lay() -> None:
@@ -89,11 +99,11 @@ def test_a_sink_stores_what_it_is_given_back_where_it_lay() -> None:
         record = {"action": "redrive", "by": "ops", "reason": "bug", "consumer": "sink", "topic": "x.labels"}
         place = {"partition": 3, "offset": offset, "log_time": 1_000_000, "attempt": 2, "key": KEY}
         value = codec.encode("labels", label("a", "cat")) if offset else b"still no Avro"
-        return Raw(offset, 9, KEY, codec.encode("dead_letter_actions", record | place | {"value": value}))
+        return Raw(100 + offset, 9, KEY, codec.encode("dead_letter_actions", record | place | {"value": value}))
 
     one, writer, letters = sink(refuses=[41])
-    one._give_back([given(n) for n in (0, 40, 41, 42)], "t")
-    assert writer.taken == [40, 42]
+    store(one, [given(n) for n in (0, 40, 41, 42)], ACTIONS)
+    assert writer.taken == [100, 140, 141, 142, 40, 42], "the actions, then what they give back"
     assert [(one.partition, one.offset, one.attempt) for one in letters] == [(3, 0, 2), (3, 41, 2)]
 
 
