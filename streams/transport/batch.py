@@ -44,6 +44,7 @@ class Batch:
         first: Offset of the first record.
         end: Position after the last record; control records behind it are included.
         redriven: Whether it is a dead letter's record, given back long after the log got it.
+        horizon: Latest timestamp, ms, of all records of the topic that were fetched with it, whatever their partition.
     """
 
     topic: str
@@ -52,6 +53,7 @@ class Batch:
     first: int
     end: int
     redriven: bool = False
+    horizon: int = -1
 
     def __len__(self) -> int:
         return len(self.records)

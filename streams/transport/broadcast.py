@@ -6,10 +6,11 @@ broadcast topic is read up to its present end: whatever has an earlier log time 
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from streams.clients import CLIENT_LOG, heed, reading
+from streams.clients import CLIENT_LOG, heed, once_led, reading
 from streams.errors import NotNow
 from streams.settings import Settings
 
@@ -62,7 +63,7 @@ class Broadcast:
             NotNow: the broker does not answer.
         """
         try:
-            _, end = self._ends.get_watermark_offsets(self._partition, timeout=_TIMEOUT_S, cached=False)
+            _, end = once_led(partial(self._ends.get_watermark_offsets, self._partition, _TIMEOUT_S, cached=False))
         except KafkaException as error:
             heed(error, self._settings)
             raise NotNow(f"{self._partition.topic}: {error}") from error

@@ -32,8 +32,9 @@ from streams.transport.table import BatchTable
 COMMIT_INTERVAL_S = 0.25
 """Under load a commit follows the last one after this time."""
 
-IDLE_COMMIT_S = 0.02
-"""With nothing in flight it may follow after this time: small latency when idle."""
+IDLE_COMMIT_S = 0.05
+"""With nothing in flight it may follow after this time. Each commit costs the broker a marker in every partition that
+was written to: with 0.02 s that took so much of a small machine that facts came later, not sooner."""
 
 HANDLER_LIMIT_S = 9.0
 """Longest a handler may take for a batch; below the transaction's time limit."""
@@ -62,6 +63,7 @@ class Committer:
         self._idle = asyncio.Event()
         self._lock = asyncio.Lock()
         self._executor = ThreadPoolExecutor(1, "transaction")
+        self._began = 0.0  # the last commit, monotonic seconds
         self._handler_since: float | None = None
         self._progress = 0.0  # when a handler ended last
 
@@ -70,8 +72,15 @@ class Committer:
         self._idle.clear()
 
     def settled(self) -> None:
-        """Note that the positions moved: with nothing in flight they may be committed at once."""
-        if not self._positions.in_flight():
+        """Note that the positions moved: with nothing in flight they may be committed at once.
+
+        If a commit is overdue, no batch begins before it: the event loop may come to it only after all the batches that
+        are ready, and where each of them takes long the transaction would outlast its limit.
+        """
+        overdue = time.monotonic() - self._began > COMMIT_INTERVAL_S
+        if overdue:
+            self.free.clear()
+        if overdue or not self._positions.in_flight():
             self._idle.set()
 
     async def pause(self, last: float, sleep: Callable[[float], Awaitable[None]]) -> None:
@@ -90,10 +99,11 @@ class Committer:
         """Commit what is finished; return whether there was anything."""
         async with self._lock:
             self._check_stalled()
-            offsets = self._positions.pending()
+            offsets, started = self._positions.pending(), time.monotonic()
+            self._began = started
             if not offsets:
+                self.free.set()
                 return False
-            started = time.monotonic()
             self.free.clear()
             for table in tables:
                 table.overlay.seal()
@@ -109,6 +119,8 @@ class Committer:
             for table in tables:
                 table.apply(changelog)
             self._positions.commit(offsets)
+            if self._positions.in_flight():
+                self._idle.clear()
             self.free.set()
             metrics.COMMIT_SECONDS.labels(self._name).observe(time.monotonic() - started)
             return True
@@ -126,9 +138,11 @@ class Committer:
         """Note that a handler was entered, or whatever else makes the event loop wait."""
         self._handler_since = time.monotonic()
 
-    def handler_ended(self) -> None:
-        """Note that it was left."""
-        self._handler_since, self._progress = None, time.monotonic()
+    def handler_ended(self) -> float:
+        """Note that it was left; return how long it took, seconds."""
+        since, now = self._handler_since, time.monotonic()
+        self._handler_since, self._progress = None, now
+        return 0.0 if since is None else now - since
 
     def check_handler(self) -> None:
         """Leave if a handler does not end; the heartbeats' thread asks, as the loop is inside it."""

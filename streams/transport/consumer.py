@@ -7,8 +7,7 @@ when its effects are in the open transaction. When that is committed is `commit`
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 from faust.transport.consumer import ensure_TP
@@ -16,20 +15,22 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode import Service
 
+from streams.transport import pace
 from streams.transport.base import BatchApp
-from streams.transport.batch import Batch
+from streams.transport.batch import Batch, Record
 from streams.transport.commit import Committer
 from streams.transport.fetcher import ConsumerThread, Fetched
-from streams.transport.guards import RESTART, STOP, leave
+from streams.transport.guards import RESTART, STOP, StartLimit, leave
 from streams.transport.positions import Delivery, Partition, Positions
 from streams.transport.producer import Producer
-from streams.transport.recovery import Committed, log_ends, stable_offsets
+from streams.transport.recovery import STABLE_LIMIT_S, Committed, log_ends, stable_offsets
 from streams.transport.table import BatchTable
-
-BATCH_RECORDS = 2000
 
 MAX_IN_FLIGHT = 6
 """Batches handed over and not finished."""
+
+START_LIMIT_S = STABLE_LIMIT_S + 15.0
+"""Longest that a start may stand still; a wait for stable offsets has a limit of its own, and comes first."""
 
 log = logging.getLogger("labelloop.transport")
 
@@ -42,6 +43,7 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.positions = Positions()
+        self._pace = pace.Pace(pace.BATCH_RECORDS)
         self.committer = Committer(
             cast(BatchApp, self.app).processor, self.app.conf.id, self.positions, lambda: self._thread.member
         )
@@ -49,6 +51,7 @@ class Consumer(driver.Consumer):
         self._stable: tuple[int, Committed] | None = None  # generation, offsets taken before the changelogs' ends
         self._recovered = False  # the tables have reached the changelogs' ends
         self._room = asyncio.Event()
+        self._start = StartLimit(START_LIMIT_S)
 
     @property
     def _tables(self) -> Sequence[BatchTable]:
@@ -108,9 +111,10 @@ class Consumer(driver.Consumer):
             except TimeoutError:
                 continue
 
-    async def _cut(self, fetched: Fetched, active: Any) -> list[deque[Delivery]]:
-        """Return the fetched source records as batches, a queue for each partition; apply changelog records."""
+    async def _cut(self, fetched: Fetched, active: Any) -> list[Iterator[Delivery]]:
+        """Return the fetched source records as batches of each partition; apply changelog records."""
         runs = []
+        latest = {} if self.app.rebalancing else horizons(fetched)  # during a rebalance there are changelogs alone
         for aiokafka_tp, (before, after) in fetched.moved.items():
             faust_tp, records = ensure_TP(aiokafka_tp), fetched.get(aiokafka_tp) or ()
             if faust_tp not in active:
@@ -123,16 +127,18 @@ class Consumer(driver.Consumer):
             if not await self._contiguous(faust_tp, before, self.positions.expected(tp)):
                 continue
             if records:
-                run = deque[Delivery]()
-                for start, stop, alone in self.positions.cut(tp, records, BATCH_RECORDS):
-                    part = records[start:stop]
-                    end = after if stop == len(records) else records[stop].offset
-                    run.append(Delivery(tp, Batch(tp.topic, tp.partition, part, part[0].offset, end), alone))
-                runs.append(run)
+                runs.append(self._batches(tp, records, after, latest.get(tp.topic, -1)))
             elif after != before:
                 self.positions.advance(tp, after)
                 self.committer.settled()
         return runs
+
+    def _batches(self, tp: Partition, records: Sequence[Any], after: int, horizon: int) -> Iterator[Delivery]:
+        """Yield batches, each cut when it is its turn: by then it is known how long the ones before took."""
+        for start, stop, alone in self.positions.cut(tp, records, self._pace.records):
+            part = records[start:stop]
+            end = after if stop == len(records) else records[stop].offset
+            yield Delivery(tp, Batch(*tp, part, part[0].offset, end, horizon=horizon), alone)
 
     async def _contiguous(self, tp: TP, before: int, expected: int | None) -> bool:
         """Return False if something between `expected` and `before` was fetched and dropped: it is read again."""
@@ -145,7 +151,7 @@ class Consumer(driver.Consumer):
         await self._thread.seek_wait({aiokafka_tp: expected})  # in its thread: aiokafka is not thread-safe
         return False
 
-    async def _deliver(self, runs: list[deque[Delivery]], generation: int, stop: Callable[[], bool]) -> None:
+    async def _deliver(self, runs: list[Iterator[Delivery]], generation: int, stop: Callable[[], bool]) -> None:
         """Hand over the batches, one of each partition in turn."""
         while runs:
             for run in list(runs):
@@ -153,7 +159,10 @@ class Consumer(driver.Consumer):
                 stale = self.app.rebalancing or generation != self.app.consumer_generation_id
                 if stop() or not self.flow_active or stale:
                     return  # perform_seek rewinds, or else the gap check does
-                delivery = run.popleft()
+                delivery = next(run, None)
+                if delivery is None:
+                    runs.remove(run)
+                    continue
                 delivery.at = time.monotonic()
                 self.positions.deliver(delivery)
                 self.committer.delivered()
@@ -174,8 +183,6 @@ class Consumer(driver.Consumer):
                     generation_id=generation,
                 )
                 await self.wait_first(self.callback(message), self.suspend_flow.wait())
-                if not run:
-                    runs.remove(run)
 
     def ack(self, message: Any) -> bool:
         """Take Faust's acknowledgement, which decides nothing here."""
@@ -194,6 +201,7 @@ class Consumer(driver.Consumer):
         recovery.signal_recovery_end.clear()  # of an earlier recovery: else this one ends unread
         generation, source = self.app.consumer_generation_id, self._source()
         committed = await self._stable_offsets(source)
+        self._start.step(time.monotonic())
         self._stable = generation, committed
         partitions = [Partition(*tp) for tp in tps]
         ends = await self._in_thread(log_ends, cast(BatchApp, self.app).surroundings, [*partitions, *source])
@@ -243,6 +251,7 @@ class Consumer(driver.Consumer):
         }  # the last one counts
         recovery.tp_to_table[tp].overlay.store.write(tp.partition, rows, offset)
         recovery.active_offsets[tp] = offset
+        self._start.step(time.monotonic())
         if recovery.in_recovery and not recovery.need_recovery():
             recovery.flush_buffers()
             recovery._set_recovery_ended()
@@ -268,6 +277,7 @@ class Consumer(driver.Consumer):
                 log.warning("%s-%s: the records from %s to %s are handled one by one", *tp, *suspect)
             self.positions.start(tp, position, suspect)
         self._accept = True
+        self._start.done()
         log.info("ready, %d partitions", len(source))
         owns = cast(BatchApp, self.app).owns
         if owns is not None:
@@ -290,7 +300,7 @@ class Consumer(driver.Consumer):
 
     def end(self, delivery: Delivery) -> None:
         """Note that the effects of a batch are in the open transaction."""
-        self.committer.handler_ended()
+        self._pace.learn(len(delivery.batch), self.committer.handler_ended())
         self.positions.finish(delivery.tp)
         self.committer.settled()
         self._room.set()
@@ -316,6 +326,8 @@ class Consumer(driver.Consumer):
     async def _commit_handler(self) -> None:
         while not self.should_stop:
             began = time.monotonic()
+            if self._start.is_over(began):
+                leave(f"partitions were assigned, but are not ready and come no nearer in {START_LIMIT_S:.0f} s")
             await self.commit()
             self.committer.rest()
             await self.committer.pause(began, self.sleep)
@@ -334,9 +346,16 @@ class Consumer(driver.Consumer):
 
     commit_and_end_transactions = wait_empty
 
+    async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
+        """Let Faust begin the recovery, and watch that it gets on."""
+        if assigned:
+            self._start.step(time.monotonic())
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Stop the flow, commit, and only then forget what was in flight."""
         self._accept = False
+        self._start.done()
         self._active_partitions.difference_update(revoked)
         self._paused_partitions.difference_update(revoked)
         await self._on_partitions_revoked(revoked)
@@ -361,3 +380,12 @@ class Consumer(driver.Consumer):
 
     async def _in_thread(self, call: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(None, call, *args)
+
+
+def horizons(fetched: Mapping[Any, Sequence[Record]]) -> dict[str, int]:
+    """Return the latest timestamp of each topic's records, ms; by partition come in, by topic go out."""
+    found: dict[str, int] = {}
+    for tp, records in fetched.items():
+        latest = max((record.timestamp for record in records), default=-1)
+        found[tp.topic] = max(latest, found.get(tp.topic, -1))
+    return found

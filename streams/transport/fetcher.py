@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn, cast
 
@@ -12,6 +12,9 @@ from faust.transport.drivers import aiokafka as driver
 from streams.transport.guards import STOP, leave
 
 FETCH_WAIT_MS = 250  # Faust has 1,500: the first fetch after a recovery would wait that long
+
+FETCH_PAUSE_S = 0.015
+"""A fetch names every partition and ends at the first record: without a pause each record that comes costs one."""
 
 LEAVE_LIMIT_S = 2.0
 
@@ -40,12 +43,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Connect, and note each answered heartbeat."""
         await super().on_start()
-        coordinator = self._ensure_consumer()._coordinator
+        consumer = self._ensure_consumer()
+        coordinator = consumer._coordinator
         heartbeat = coordinator._do_heartbeat
+        tasks = coordinator._client._sync_task, consumer._fetcher._fetch_task
 
         async def noted() -> Any:
             sent = time.monotonic()
             cast(Any, self.consumer).committer.check_handler()  # this thread goes on while the main one is in a handler
+            for task in tasks:
+                if task.done() and not task.cancelled():  # nobody else would notice
+                    leave(f"a task of aiokafka ended: {task.exception()!r}")
             if hidden := coordinator._client.cluster.unauthorized_topics:  # Faust would go on without them
                 _leave_without(min(hidden))
             answered = await heartbeat()
@@ -54,6 +62,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return answered
 
         coordinator._do_heartbeat = noted
+        consumer._fetcher._proc_fetch_request = _paced(consumer._fetcher._proc_fetch_request)
 
     async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
         """Keep who we are: aiokafka resets its own copy as soon as it is thrown out of the group."""
@@ -83,6 +92,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         fetched = Fetched(records)
         fetched.moved = {tp: (before[tp], position) for tp, position in after.items() if tp in before}
         return fetched
+
+
+def _paced(fetch: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Return aiokafka's fetch, begun no sooner than `FETCH_PAUSE_S` after the one before."""
+    last = 0.0
+
+    async def paced(*args: Any) -> Any:
+        nonlocal last
+        await asyncio.sleep(max(0.0, last + FETCH_PAUSE_S - time.monotonic()))
+        last = time.monotonic()
+        return await fetch(*args)
+
+    return paced
 
 
 def _leave_without(topic: object) -> NoReturn:

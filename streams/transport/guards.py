@@ -33,6 +33,32 @@ TOO_MANY = (
 """What is said of a worker that stops rather than make dead letters of all that comes."""
 
 
+class StartLimit:
+    """Tells when a worker that was given partitions comes no nearer to handling them.
+
+    What waits beneath for the broker may wait for ever, and Faust's own limits end a recovery without a word.
+
+    Args:
+        limit_s: Longest time between two steps of a start, seconds.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._since: float | None = None
+
+    def step(self, now: float) -> None:
+        """Note that partitions were given, or that something of them was restored; `now` in monotonic seconds."""
+        self._since = now
+
+    def done(self) -> None:
+        """Note that the worker handles its partitions, or that it has none."""
+        self._since = None
+
+    def is_over(self, now: float) -> bool:
+        """Return whether the last step is too long ago."""
+        return self._since is not None and now - self._since > self._limit_s
+
+
 class TooManyBugs(Exception):
     """More records fail by a fault of ours than dead letters may hide."""
 

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, heed, heed_hidden, kafka, reading
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, heed, heed_hidden, kafka, once_led, reading
 from streams.errors import NotNow
 from streams.settings import Settings
 
@@ -120,7 +121,8 @@ class Follower:
             NotNow: the broker does not answer.
         """
         try:
-            return self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_LIMIT_S)[1]
+            at = TopicPartition(topic, partition)
+            return once_led(partial(self._consumer.get_watermark_offsets, at, timeout=_LIMIT_S))[1]
         except KafkaException as error:
             heed(error, self._settings)
             heed_hidden(self._consumer, topic, self._settings)  # then the client says no more than that it timed out

@@ -8,7 +8,7 @@ import json
 import time
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple
@@ -166,17 +166,17 @@ class Positions:
             if suspect is not None and suspect.end <= position:
                 del self._suspects[tp]
 
-    def cut(self, tp: Partition, records: Sequence[Record], size: int) -> Iterator[tuple[int, int, bool]]:
+    def cut(self, tp: Partition, records: Sequence[Record], size: Callable[[], int]) -> Iterator[tuple[int, int, bool]]:
         """Yield how to cut fetched records into batches: (start index, end index, alone).
 
         Args:
             tp: Their partition.
             records: At least one record, offsets rising.
-            size: Records in a batch at most.
+            size: Tells, when a batch is asked for, how many records it may have.
         """
         suspect, start, n = self._suspects.get(tp), 0, len(records)
         while start < n:
-            stop, alone = min(n, start + size), False
+            stop, alone = min(n, start + size()), False
             if suspect is not None:
                 offset = records[start].offset
                 alone = suspect.first <= offset < suspect.end

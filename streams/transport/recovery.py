@@ -14,7 +14,7 @@ from concurrent.futures import wait
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from streams.clients import LEADERLESS, heed, kafka
+from streams.clients import answered, heed, kafka, once_led
 from streams.settings import Settings
 from streams.transport.guards import leave
 from streams.transport.positions import Partition, Suspect
@@ -81,17 +81,14 @@ def log_ends(settings: Settings, partitions: Sequence[Partition]) -> dict[Partit
         return {}
     admin = AdminClient({**kafka(settings), "log_level": 5})  # must outlive its futures
     admin.list_topics(timeout=10)  # a client that has no connection yet may answer the other question 3 s late
-    limit = time.monotonic() + 10
-    while True:
+
+    def ask() -> dict[Partition, int]:
         futures = admin.list_offsets(
             {TopicPartition(*tp): OffsetSpec.latest() for tp in partitions},  # type: ignore[no-untyped-call]
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=10,
         )
         wait(futures.values(), 15)
-        try:
-            return {Partition(p.topic, p.partition): future.result(0).offset for p, future in futures.items()}
-        except KafkaException as error:  # a topic that was just made, or a broker that just came back
-            if error.args[0].code() not in LEADERLESS or time.monotonic() >= limit:
-                raise
-            time.sleep(0.1)
+        return answered({Partition(p.topic, p.partition): future.result(0).offset for p, future in futures.items()})
+
+    return once_led(ask)

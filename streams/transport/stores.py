@@ -33,16 +33,25 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """Rows in dictionaries; gone with the process."""
+    """Rows in dictionaries; gone with the process.
+
+    What the recovery brings stays as it came until it is asked for: to decode a million rows takes most of a recovery
+    and several times their memory, and most of them nobody asks for soon.
+    """
 
     def __init__(self) -> None:
-        self._rows: dict[int, dict[bytes, Row]] = {}
+        self._rows: dict[int, dict[bytes, Row | bytes]] = {}
         self._offsets: dict[int, int] = {}
 
     def get(self, partition: int, key: bytes) -> Row | None:
         """Return a row, None where there is none; the row itself, not a copy."""
         rows = self._rows.get(partition)
-        return None if rows is None else rows.get(key)
+        if rows is None:
+            return None
+        row = rows.get(key)
+        if isinstance(row, bytes):
+            row = rows[key] = orjson.loads(row)
+        return row
 
     def scan(self, partition: int, prefix: bytes) -> list[bytes]:
         """Return the keys that begin with `prefix`."""
@@ -52,7 +61,7 @@ class MemoryStore:
         """Put rows, then the offset."""
         mine = self._rows.setdefault(partition, {})
         for key, (row, raw) in rows.items():
-            mine[key] = orjson.loads(raw) if row is None else row
+            mine[key] = raw if row is None else row
         if offset is not None:
             self._offsets[partition] = offset
 

@@ -2,19 +2,26 @@
 
 import time
 from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from streams import codec
 from streams.catalogue import TOPICS
-from streams.clients import heed_hidden, kafka, reading, said
+from streams.clients import CLIENT_LOG, heed_hidden, kafka, reading, said
 from streams.errors import Denied, LabelloopError, NotNow
 from streams.settings import Settings
 
 UNFINISHED = 0
-"""Build number that is noted of a topic while a restore fills it."""
+"""Build number that is noted of a topic while a restore fills it; while a move does, its number with a minus is."""
 
 _LIMIT_S = 30.0
 
@@ -24,10 +31,11 @@ def ensure(settings: Settings) -> None:
 
     Raises:
         LabelloopError: a topic has another partition count than the settings say, the broker does not answer, or a
-            restore broke off.
+            restore or a move broke off.
     """
+    make(settings, ["catalogue"])
+    known = builds(settings)  # first of all: while a move goes on, the counts are those of no settings
     make(settings, TOPICS)
-    known = builds(settings)
     note(settings, {name: 1 for name in TOPICS if name not in known})
 
 
@@ -86,6 +94,48 @@ def remove(settings: Settings, names: Collection[str]) -> None:
         time.sleep(0.05)
 
 
+def configure(settings: Settings, names: Iterable[str], config: Mapping[str, str] | None = None) -> None:
+    """Change the broker's settings of topics, and see that they are changed.
+
+    Args:
+        settings: Where the servers are.
+        names: Names in the catalogue.
+        config: What they are to be; None: what the catalogue declares.
+
+    Raises:
+        LabelloopError: the broker refuses, does not answer, or does not change them.
+    """
+    wanted = {
+        ConfigResource(ResourceType.TOPIC, settings.topic(name)): config or TOPICS[name].config() for name in names
+    }
+    if not wanted:
+        return
+    admin, change = AdminClient(kafka(settings), logger=CLIENT_LOG), AlterConfigOpType.SET
+    asked = [
+        ConfigResource(
+            ResourceType.TOPIC,
+            resource.name,
+            incremental_configs=[ConfigEntry(*one, incremental_operation=change) for one in changes.items()],
+        )
+        for resource, changes in wanted.items()
+    ]
+    limit = time.monotonic() + _LIMIT_S
+    try:
+        for future in admin.incremental_alter_configs(asked, request_timeout=_LIMIT_S).values():
+            future.result()
+        while True:
+            found = {resource: future.result() for resource, future in admin.describe_configs([*wanted]).items()}
+            if all(
+                found[resource][one].value == value for resource in wanted for one, value in wanted[resource].items()
+            ):
+                return
+            if time.monotonic() > limit:
+                raise LabelloopError(f"Kafka at {settings.kafka} does not change its topics: begin again")
+            time.sleep(0.05)
+    except KafkaException as error:
+        raise LabelloopError(f"Kafka at {settings.kafka} refuses: {said(error, settings)}: begin again") from error
+
+
 def check(settings: Settings, names: Iterable[str]) -> None:
     """Check that topics exist, with the partition counts the settings say.
 
@@ -118,21 +168,40 @@ def builds(settings: Settings) -> dict[str, int]:
     """Return the build number of each topic, by its name in the catalogue.
 
     Raises:
-        LabelloopError: the broker does not answer, the topics were never made, or a restore broke off.
+        LabelloopError: the broker does not answer, the topics were never made, or a restore or a move broke off.
     """
-    numbers = noted(settings)
+    entries = noted(settings)
+    numbers = {name: entry.build for name, entry in entries.items()}
     if UNFINISHED in numbers.values():
         raise LabelloopError("a restore broke off here, or still runs: `labelloop restore DIR` begins it again")
+    if (count := moving(entries)) is not None:
+        raise LabelloopError(
+            f"a move to {count} partitions broke off here, or still runs: `labelloop rebuild --partitions {count}` "
+            "goes on with it"
+        )
     return numbers
 
 
-def noted(settings: Settings) -> dict[str, int]:
-    """Return the build number of each topic, `UNFINISHED` of those that a restore has not filled yet.
+class Entry(NamedTuple):
+    """What is noted of a topic: its build number (see `UNFINISHED`), and how many partitions it has or is to have."""
+
+    build: int
+    partitions: int
+
+
+def noted(settings: Settings) -> dict[str, Entry]:
+    """Return what is noted of each topic, also while a restore or a move goes on.
 
     Raises:
         LabelloopError: the broker does not answer, or the topics were never made.
     """
-    return {name: int(entry["build"]) for name, entry in _entries(settings).items()}
+    return {name: Entry(entry["build"], entry["partitions"]) for name, entry in _entries(settings).items()}
+
+
+def moving(entries: Mapping[str, Entry]) -> int | None:
+    """Return to how many partitions a move is under way that did not end, None where none is."""
+    counts = (entry.partitions for name, entry in entries.items() if entry.build < 0 and not TOPICS[name].partitions)
+    return next(counts, None)
 
 
 def found_partitions(admin: AdminClient, settings: Settings) -> dict[str, int]:
@@ -153,8 +222,8 @@ def _check_counts(found: Mapping[str, int], wanted: Mapping[str, int]) -> None:
     for name, partitions in found.items():
         if partitions != wanted.get(name, partitions):
             raise LabelloopError(
-                f"topic {name} has {partitions} partitions, not {wanted[name]}: set LABELLOOP_PARTITIONS to what the "
-                "topics were created with; the count changes only by building all item-keyed topics anew"
+                f"topic {name} has {partitions} partitions, not {wanted[name]}: set LABELLOOP_PARTITIONS={partitions}; "
+                f"to have {wanted[name]}, move the log: `labelloop rebuild --partitions {wanted[name]}`"
             )
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import IO, NoReturn, cast
 
 import faust
-import mode.loop
 from faust.worker import Worker
 
 from streams import rights
@@ -75,7 +74,6 @@ def run(settings: Settings, name: str, create: Callable[[Settings, int], faust.A
     """
     _log_to_stderr()
     number, lock = take_slot(settings.home, f"{settings.prefix}.{name}", slot)
-    mode.loop.use("uvloop")
     rights.check(settings, name)
     app = cast(BatchApp, create(settings, number))
     try:
@@ -83,6 +81,8 @@ def run(settings: Settings, name: str, create: Callable[[Settings, int], faust.A
     except NotNow as error:
         leave(str(error))
     log.info("%s starts in slot %d, state in %s", name, number, settings.store)
+    # asyncio's own loop: uvloop raises at a write to a broken connection what aiokafka does not expect, and its tasks
+    # then end without a word (github.com/aio-libs/aiokafka/issues/1038); batches are no faster with it
     worker = _Worker(app, quiet=True, override_logging=False, redirect_stdouts=False, blocking_timeout=0)
     worker.spinner = None  # it would write control sequences into the log
     with lock:

@@ -18,7 +18,7 @@ import faust
 
 from streams.errors import LabelloopError, NotNow
 from streams.settings import ClickHouseAddress, Settings
-from streams.transport import commit, consumer, worker
+from streams.transport import commit, pace, worker
 from streams.transport.app import create_app
 from streams.transport.batch import Batch, Effects, Rows
 from streams.transport.consumer import Consumer
@@ -128,7 +128,7 @@ def main(text: str) -> None:
     """Run the worker."""
     fields = json.loads(text)
     config = Config(**fields)
-    consumer.BATCH_RECORDS = config.batch
+    pace.BATCH_RECORDS = config.batch
     commit.COMMIT_INTERVAL_S = config.commit
     if config.careless:
         Consumer.check_alive = lambda self: None  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 """A broker that stops or is killed: a worker survives it or ends with 70; nothing is lost, doubled or left hanging."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +84,30 @@ def test_broker_restarts_in_mid_run(own_broker: Broker, tmp_path: Path) -> None:
         worker = case.worker_until_drained()
         assert worker.terminate() == 0
         case.verify()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_worker_that_starts_as_the_broker_dies_gets_ready_or_ends(own_broker: Broker, tmp_path: Path) -> None:
+    """Each time at another moment of the start: it must not stand still for good."""
+    for n in range(12):
+        (tmp_path / str(n)).mkdir()
+        with cluster(own_broker.address, tmp_path / str(n), "memory") as case:
+            case.load(work.events(100))
+            worker = case.worker()
+            worker.wait_for("starts in slot" if n % 2 else "partitions assigned")
+            time.sleep(0.03 * n)
+            own_broker.kill()
+            own_broker.start()
+
+            def is_ready_or_ended(worker: Worker = worker) -> bool:
+                return "ready," in worker.log() or worker.process.poll() is not None
+
+            wait_until(is_ready_or_ended, f"the worker to get ready, or to end: {n}", 100)
+            assert worker.process.poll() in (None, 70)
+            case.end()
+            case.worker_until_drained()
+            case.verify()
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.transport.guards import BugLimit
+from streams.transport.guards import BugLimit, StartLimit
 from streams.transport.producer import group_metadata
 
 
@@ -52,3 +52,25 @@ def test_the_metadata_of_nobody_is_refused(generation: int, member: str) -> None
 
 def test_group_metadata_is_what_librdkafka_writes() -> None:
     assert group_metadata("g", 3, "m") == b"CGMDv2:\x03\0\0\0g\0m\0\x01"
+
+
+def test_a_start_that_stands_still_is_over() -> None:
+    limit = StartLimit(75.0)
+    assert not limit.is_over(1000.0)  # no partitions yet
+    limit.step(1000.0)
+    assert not limit.is_over(1075.0)
+    assert limit.is_over(1075.5)
+
+
+def test_a_start_that_gets_on_may_take_its_time() -> None:
+    limit = StartLimit(75.0)
+    for now in range(0, 1000, 70):
+        limit.step(float(now))
+        assert not limit.is_over(now + 74.0)
+
+
+def test_a_worker_that_is_ready_is_not_starting() -> None:
+    limit = StartLimit(75.0)
+    limit.step(0.0)
+    limit.done()
+    assert not limit.is_over(1000.0)

@@ -111,7 +111,7 @@ def test_suspects_survive_commits_until_they_are_passed() -> None:
 
 def test_suspects_are_cut_into_single_records() -> None:
     positions = started(0, Suspect(4, 7))
-    cuts = list(positions.cut(TP, records(range(12)), 3))
+    cuts = list(positions.cut(TP, records(range(12)), lambda: 3))
     assert cuts == [
         (0, 3, False),
         (3, 4, False),
@@ -131,7 +131,7 @@ def test_suspects_are_cut_into_single_records() -> None:
 def test_cuts_cover_all_records_once(offsets: set[int], bounds: tuple[int, int], size: int) -> None:
     first, end = min(bounds), max(bounds)
     fetched = records(sorted(offsets))
-    cuts = list(started(0, Suspect(first, end)).cut(TP, fetched, size))
+    cuts = list(started(0, Suspect(first, end)).cut(TP, fetched, lambda: size))
     assert [n for start, stop, _ in cuts for n in range(start, stop)] == list(range(len(fetched)))
     for start, stop, alone in cuts:
         inside = [first <= record.offset < end for record in fetched[start:stop]]
@@ -140,7 +140,7 @@ def test_cuts_cover_all_records_once(offsets: set[int], bounds: tuple[int, int],
 
 
 def test_passed_suspects_are_forgotten() -> None:
-    assert list(started(10, Suspect(3, 10)).cut(TP, records([10, 11]), 5)) == [(0, 2, False)]
+    assert list(started(10, Suspect(3, 10)).cut(TP, records([10, 11]), lambda: 5)) == [(0, 2, False)]
 
 
 def test_suspect_metadata_is_read_back() -> None:

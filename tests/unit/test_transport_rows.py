@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from streams.transport.batch import Row
-from streams.transport.stores import Store
+from streams.transport.stores import MemoryStore, Store
 from streams.transport.table import Overlay, PartitionRows, encode_rows
 from tests.unit.transport_fakes import STORES
 
@@ -42,6 +42,15 @@ def test_the_same_key_in_two_partitions_is_two_rows(store: Store) -> None:
     store.write(3, {b"cursor": encoded({"n": 2})}, 2)
     assert (store.get(0, b"cursor"), store.get(3, b"cursor")) == ({"n": 1}, {"n": 2})
     assert (store.offset(0), store.offset(3)) == (1, 2)
+
+
+def test_a_recovered_row_is_decoded_once_and_then_the_row_itself() -> None:
+    store = MemoryStore()
+    store.write(0, {b"a": encoded({"n": 1}), b"b": (None, b"never asked for, never decoded")}, 1)
+    row = store.get(0, b"a")
+    assert row == {"n": 1}
+    assert store.get(0, b"a") is row
+    assert store.scan(0, b"") == [b"a", b"b"]
 
 
 def test_rows_of_kept_partitions_stay(store: Store) -> None:
