@@ -11,11 +11,12 @@ from streams.errors import Poison
 from streams.keys import make_key
 from streams.projects import ProjectView
 from streams.quality.agreement import Agreement
+from streams.quality.fitted import CONFUSION, ONE_COIN, Fitted, Known, VoteRule, learnt, together
 from streams.quality.label_models import pooled_accuracy
 from streams.quality.project import Project, Scope
 from streams.quality.reliability import BASELINE, drift, reliability
 from streams.quality.signals import Signals
-from streams.quality.skill import CONFUSION, ONE_COIN, Fitted, Known, Scorer, VoteRule, learnt, together
+from streams.quality.skill import Scorer
 from streams.quality.truth import Truth, Voice
 
 PART_CELLS = 20_000

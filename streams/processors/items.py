@@ -16,7 +16,7 @@ from streams.keys import project_partition
 from streams.processors.admission import check_home
 from streams.processors.fits import Skills
 from streams.processors.item_state import FORMAT, ItemState, new_state
-from streams.processors.rescoring import SLICE_ITEMS, Slices
+from streams.processors.rescoring import LISTING, Slices
 from streams.processors.snapshots import Snapshot, snapshots
 from streams.processors.taking import take
 from streams.projects import Projects
@@ -60,6 +60,7 @@ class Items:
         topic = batch.topic.removeprefix(f"{self._prefix}.")
         if topic == "rescores":
             return self._rescore(batch, rows)
+        self._slices.interrupt(batch.partition)
         touched: dict[bytes, ItemState] = {}
         changed: dict[bytes, tuple[ItemState, int]] = {}  # with the log time of the last fact that changed it
         dead: list[DeadLetter] = []
@@ -97,14 +98,14 @@ class Items:
 
     def _rescore(self, batch: Batch, rows: Rows) -> Effects:
         """Return what new skill or settings make of the items that were there: a slice for each record that counts."""
-        effects, room = Effects(), SLICE_ITEMS * 4
+        effects, room = Effects(), self._slices.size(batch.partition)
         for key, rescore in self._standing(batch):
             project = rescore["project"]
-            if room <= 0:  # enough for one batch: its turn comes again
+            if room <= 0 or self._slices.waits(rescore, batch.partition):  # its turn comes again
                 effects.records.append(self._again(batch, key, rescore))
                 continue
-            slice_, more = self._slices.next(rescore, batch.partition, rows)
-            room -= max(len(slice_), SLICE_ITEMS // 4)  # to find a project's items goes over all rows
+            slice_, more = self._slices.next(rescore, batch.partition, rows, room)
+            room -= max(len(slice_), LISTING)
             view, scorer = self._projects.latest(project), self._skills.scorer(project)
             signals = self._skills.signals(project)
             for item in slice_:
@@ -131,13 +132,14 @@ class Items:
             project, known = rescore["project"], self._skills.refit(rescore["project"])
             if known < rescore["refit"]:
                 raise FitMissing(f"refit {rescore['refit']} of {project!r} is not here yet")
-            if rescore["refit"] and known > rescore["refit"] and not rescore["all"]:
+            begins = rescore["after"] is None
+            if begins and rescore["refit"] and known > rescore["refit"] and not rescore["all"]:
                 continue  # a newer one follows
-            if rescore["after"] is None:
+            if begins:
                 standing = [
                     (key, one)
                     for key, one in standing
-                    if one["project"] != project or (one["all"] and not rescore["all"])
+                    if one["project"] != project or (not rescore["all"] and (one["all"] or one["after"] is not None))
                 ]
             standing.append((record.key or b"", rescore))
         return standing

@@ -7,6 +7,7 @@ import faust
 from streams.catalogue import ACTIONS, ITEM_FACTS
 from streams.processors.fits import Skills
 from streams.processors.items import CONSUMER, FitMissing, Items
+from streams.processors.rescoring import begins
 from streams.projects import Projects
 from streams.settings import Settings
 from streams.transport.app import create_app
@@ -25,10 +26,14 @@ def create(settings: Settings, slot: int) -> faust.App:
     items = Items(settings.prefix, settings.partitions, projects, skills)
 
     def handle(batch: Batch, rows: Rows) -> Effects:
-        if batch.topic == rescores or batch.redriven:  # what counts is not the time of the records
+        if batch.topic == rescores:
+            if begins(batch) or not broadcast.position:  # a slice is scored by what its order's first one was
+                broadcast.read_to_end()
+        elif batch.redriven:  # what counts is not the time of the records
             broadcast.read_to_end()
         else:
-            broadcast.read_until(max(record.timestamp for record in batch.records))
+            # for all that was fetched with it too, so that not every batch has to ask the broker
+            broadcast.read_until(max(batch.horizon, *(record.timestamp for record in batch.records)))
         fits.catch_up()
         limit = time.monotonic() + _FIT_LIMIT_S
         while True:

@@ -72,10 +72,9 @@ def shown_label(answer: Answer, posterior: Mapping[str, float], view: ProjectVie
         return predicted_label(answer.imported[1]) or ""
     if not answer.fitted or view.policy.shown == "majority":
         return answer.majority or ""
-    top = max(posterior.values())
-    return min(
-        (label for label, p in posterior.items() if p >= top - 1e-12), key=lambda label: label_order(label, view)
-    )
+    least = max(posterior.values()) - 1e-12
+    likeliest = [label for label, p in posterior.items() if p >= least]
+    return likeliest[0] if len(likeliest) == 1 else min(likeliest, key=lambda label: label_order(label, view))
 
 
 def open_flags(state: ItemState) -> list[Fact]:

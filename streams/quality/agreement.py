@@ -243,6 +243,8 @@ def _number(label: Label) -> float:
 def _distances(metric: Metric, counts: Mapping[float, int]) -> tuple[Callable[[float, float], float], float]:
     """Return the squared distance of two values, and its sum over all pairs of given values.
 
+    Sums are exact: numpy rounds a product of arrays as the processor likes.
+
     Args:
         metric: How values differ.
         counts: How often each value was given.
@@ -254,7 +256,7 @@ def _distances(metric: Metric, counts: Mapping[float, int]) -> tuple[Callable[[f
     if metric == "nominal":
         return lambda one, other: 1.0, float(given.sum() ** 2 - (given**2).sum())
     if metric == "ratio":
-        rows = (count * (_ratios(values[n], values[n + 1 :]) @ given[n + 1 :]) for n, count in enumerate(given))
+        rows = (count * fsum(_ratios(values[n], values[n + 1 :]) * given[n + 1 :]) for n, count in enumerate(given))
         return _ratio, 2 * fsum(rows)
     # An ordinal distance is the number of given labels between two, which is the difference of their mean ranks. Both
     # kinds are brought to [0, 1]: a scale changes no coefficient, and squares of it can neither overflow nor vanish.
@@ -263,8 +265,8 @@ def _distances(metric: Metric, counts: Mapping[float, int]) -> tuple[Callable[[f
     )  # a half: the span of two may be too large
     places = (ranks - ranks[0]) / (ranks[-1] - ranks[0])
     place = dict(zip(values.tolist(), places.tolist(), strict=True))
-    spread = places - (given @ places) / given.sum()
-    return lambda one, other: (place[one] - place[other]) ** 2, float(2 * given.sum() * (given @ spread**2))
+    spread = places - fsum(given * places) / given.sum()
+    return lambda one, other: (place[one] - place[other]) ** 2, float(2 * given.sum() * fsum(given * spread**2))
 
 
 def _ratio(one: float, other: float) -> float:

@@ -68,7 +68,7 @@ def reliability(correct: Sequence[float], pooled: float) -> Reliability:
     weight = max(mean * (1 - mean) / variance - 1, 1e-3)
     low, high = beta.ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2], weight * mean, weight * (1 - mean))
     ages = 0.5 ** (np.arange(n)[::-1] / HALF_LIFE)
-    recent = float((ages @ answers + SHRINKAGE * pooled) / (ages.sum() + SHRINKAGE))
+    recent = (fsum(ages * answers) + SHRINKAGE * pooled) / (fsum(ages) + SHRINKAGE)
     return Reliability(mean, float(low), float(high), recent)
 
 

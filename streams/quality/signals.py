@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from streams.quality.skill import CONFUSION, ONE_COIN, Fitted
+from streams.quality.fitted import CONFUSION, ONE_COIN, Fitted
 
 LEAST_COUNT = 3.0
 """Expected labels from which a confusion of two classes recurs."""

@@ -6,14 +6,13 @@ item's labels are those it was fitted to.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from math import exp, log
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.quality.fitted import CONFUSION, ONE_COIN, Fitted, Known, VoteRule
 from streams.quality.label_models import (
     BASE_WEIGHT,
     DIAGONAL,
@@ -26,116 +25,17 @@ from streams.quality.label_models import (
     pooled_accuracy,
 )
 from streams.quality.labels import ALL_CLASSES, Floats
-from streams.quality.truth import LEAST_SHARE, Truth, Voice
+from streams.quality.truth import LEAST_SHARE
 from streams.quality.weighted_vote import doubted_item, log_share
 
-CONFUSION, ONE_COIN = "confusion", "one coin"
+FEW_CLASSES = 6
+"""Up to so many classes numbers are added one by one: of arrays of a few, a call costs more than the sum."""
 
-Cell = tuple[int, int]
-"""Index of the true class, index of the given one."""
-
-
-class Known(NamedTuple):
-    """What is known of an annotator, in expected labels.
-
-    Args:
-        right: Right labels, by the one-coin model.
-        given: Labels, by the one-coin model.
-        able_right: Right labels among those that come from what the annotator can do, by the confusion model.
-        able: Labels that come from it, by the confusion model.
-        cells: Labels by true and given class, by the confusion model.
-    """
-
-    right: float
-    given: float
-    able_right: float
-    able: float
-    cells: Mapping[Cell, float]
+_MOST_COLUMNS = 50_000
+"""Columns that are kept where candidates are picked by name, some 20 MB; past that they begin anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class VoteRule:
-    """How the labels of an item are put to the vote (`weighted_vote.Vote`).
-
-    Args:
-        weights: Weight of each annotator.
-        of_others: Weight of an annotator who is not among them.
-        right: Share of all labels that are right.
-        prior: Probability of each class, in the order of the classes.
-        scale: What the log of the shares is multiplied with.
-    """
-
-    weights: Mapping[str, float]
-    of_others: float
-    right: float
-    prior: tuple[float, ...]
-    scale: float
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """What a fit has learnt: all that an item's posterior needs beside its labels.
-
-    Args:
-        classes: Classes in order; the indices of cells point into it.
-        weights: Weight of each label model.
-        priors: Probability of each class, by label model.
-        pooled: Sum of all annotators.
-        annotators: Each annotator.
-        voice: What the model's predictions were taken for; None without any.
-        vote: How labels are put to the vote; None: the vote has no part.
-    """
-
-    classes: tuple[str, ...]
-    weights: Mapping[str, float]
-    priors: Mapping[str, tuple[float, ...]]
-    pooled: Known
-    annotators: Mapping[str, Known]
-    voice: Voice | None = None
-    vote: VoteRule | None = None
-
-
-def learnt(truth: Truth) -> Fitted:
-    """Return what a fit has learnt."""
-    labels, coin, matrix = truth.labels, truth.models[ONE_COIN].counts, truth.models[CONFUSION].counts
-    vote = truth.vote
-    cells: list[dict[Cell, float]] = [{} for _ in labels.annotators]
-    for annotator, true, said, count in zip(*(array.tolist() for array in matrix.cells or ()), strict=True):
-        cells[annotator][true, said] = count
-    columns = [array.tolist() for array in (coin.right, coin.given, matrix.right, matrix.given)]
-    known = [
-        Known(right, given, able_right, able, cells[n])
-        for n, (right, given, able_right, able) in enumerate(zip(*columns, strict=True))
-    ]
-    return Fitted(
-        classes=labels.classes,
-        weights=dict(truth.weights),
-        priors={name: tuple(fit.prior.tolist()) for name, fit in truth.models.items()},
-        pooled=together(known),
-        annotators=dict(zip(labels.annotators, known, strict=True)),
-        voice=truth.voice,
-        vote=None
-        if vote is None
-        else VoteRule(
-            dict(zip(labels.annotators, vote.weights.tolist(), strict=True)),
-            vote.of_others,
-            vote.right,
-            tuple(vote.prior.tolist()),
-            vote.scale,
-        ),
-    )
-
-
-def together(annotators: Iterable[Known]) -> Known:
-    """Return what is known of several annotators, added up in their order."""
-    sums, cells = [0.0, 0.0, 0.0, 0.0], dict[Cell, float]()
-    for known in annotators:
-        for n in range(4):
-            sums[n] += known[n]  # type: ignore[operator]
-        for cell, count in known.cells.items():
-            cells[cell] = cells.get(cell, 0.0) + count
-    return Known(sums[0], sums[1], sums[2], sums[3], cells)
-
+_LOG_SHARES = [log(trait.share) for trait in TRAITS]
 
 _NOBODY = Known(0.0, 0.0, 0.0, 0.0, {})
 
@@ -194,10 +94,14 @@ class Scorer:
         self._pool = _Pool(fitted.pooled, self._k)
         self._annotators: dict[str, _Annotator] = {}
         self._rows: dict[tuple[str, str], Floats] = {}
+        self._lists: dict[tuple[str, str], list[float]] = {}
+        self._columns: dict[tuple[str, int, int], list[float]] = {}
         self._every = tuple(range(self._k)) if self._k <= ALL_CLASSES else None
         self._start = None if self._every is None else self._log_prior(self._every)
         every, rule = self._every, fitted.vote
         self._vote_start = [] if every is None or rule is None else self._log_vote_prior(rule, every)
+        few = self._start is not None and self._k <= FEW_CLASSES
+        self._start_list: list[float] = self._start.ravel().tolist() if few and self._start is not None else []
         self._weights = [fitted.weights[CONFUSION], fitted.weights[ONE_COIN]]
 
     def posterior(
@@ -212,29 +116,98 @@ class Scorer:
         Returns:
             Probability by class; what is missing to one belongs to classes that nobody named.
         """
-        unknown = [label for _, label in votes if label not in self._place]
-        if self._every is not None and self._start is not None and not unknown:
+        unknown = sorted({label for _, label in votes if label not in self._place})
+        flat: list[float] | None = None  # by trait, then candidate
+        if unknown:
+            candidates, joint = self._with_new(votes, predicted, unknown)
+        elif self._every is None or self._start is None:
+            candidates, flat = self._of_named(votes, predicted)
+        elif self._start_list and predicted is None:
+            candidates, flat = self._every, self._of_few(votes)
+        else:
             candidates, joint = self._every, self._start.copy()
             for one in votes:
-                row = self._rows.get(one)
-                if row is None:
-                    row = self._rows[one] = self._log_said(one[0], self._place[one[1]], candidates)
-                joint += row
-        else:
-            candidates, joint = self._by_name(votes, predicted, sorted({*unknown}))
-        names = (*self._fitted.classes, *sorted({*unknown}))
+                joint += self._row(one)
+        names = (*self._fitted.classes, *unknown) if unknown else self._fitted.classes
+        if flat is not None:
+            if predicted is None and len(candidates) <= FEW_CLASSES:
+                return self._named(self._mixed(flat, len(candidates)), votes, candidates, names, None)
+            joint = np.array(flat).reshape(-1, len(candidates))
         evidence = None
         if predicted is not None and self._fitted.voice is not None:
             evidence = self._evidence(candidates, predicted, names)
             joint += evidence
         coin = np.exp(joint[-1] - joint[-1].max())  # of trait and candidate, the one-coin model last
         matrix = np.exp(joint[:-1] - joint[:-1].max()).sum(axis=0)
-        mixed = self._weights[0] * matrix / matrix.sum() + self._weights[1] * coin / coin.sum()
-        posterior: list[float] = (mixed / mixed.sum()).tolist()
+        both = self._weights[0] * matrix / matrix.sum() + self._weights[1] * coin / coin.sum()
+        return self._named((both / both.sum()).tolist(), votes, candidates, names, evidence)
+
+    def _of_few(self, votes: Sequence[tuple[str, str]]) -> list[float]:
+        """Return the log probability of votes and few classes, by trait and class."""
+        joint = self._start_list
+        for one in votes:
+            row = self._lists.get(one)
+            if row is None:
+                row = self._lists[one] = self._row(one).ravel().tolist()
+            joint = [so_far + more for so_far, more in zip(joint, row, strict=True)]
+        return joint
+
+    def _of_named(
+        self, votes: Sequence[tuple[str, str]], predicted: Mapping[str, float] | None
+    ) -> tuple[tuple[int, ...], list[float]]:
+        """Return the candidates among many classes, those that were named and "none of them", and the same of them."""
+        place = self._place
+        candidates = _named_by(votes, predicted, place)
+        priors = [self._prior(self._fitted.priors[name], candidates) for name in (CONFUSION, ONE_COIN)]
+        sums = [[*(log(p) + share for share in _LOG_SHARES), log(q)] for p, q in zip(*priors, strict=True)]
+        for annotator, label in votes:
+            answer = place[label]
+            for n, candidate in enumerate(candidates):
+                column = self._column(annotator, answer, candidate)
+                sums[n] = [so_far + more for so_far, more in zip(sums[n], column, strict=True)]
+        return candidates, [score for of_trait in zip(*sums, strict=True) for score in of_trait]
+
+    def _column(self, name: str, answer: int, candidate: int) -> list[float]:
+        """Return the log probability of a label if a candidate is the truth, by trait, by the one-coin model last."""
+        column = self._columns.get((name, answer, candidate))
+        if column is None:
+            if len(self._columns) >= _MOST_COLUMNS:
+                self._columns.clear()
+            column = self._log_said(name, answer, (candidate,))[:, 0].tolist()
+            self._columns[name, answer, candidate] = column
+        return column
+
+    def _mixed(self, joint: list[float], k: int) -> list[float]:
+        """Return the probability of each of `k` candidates by the label models, as `posterior` does with arrays."""
+        by_trait, coin = joint[:-k], joint[-k:]
+        top, highest = max(by_trait), max(coin)
+        shares, coins = [exp(score - top) for score in by_trait], [exp(score - highest) for score in coin]
+        of_shares, of_coins = self._weights[0] / sum(shares), self._weights[1] / sum(coins)
+        both = [of_shares * sum(shares[c::k]) + of_coins * coins[c] for c in range(k)]
+        whole = sum(both)
+        return [p / whole for p in both]
+
+    def _named(
+        self,
+        posterior: list[float],
+        votes: Sequence[tuple[str, str]],
+        candidates: tuple[int, ...],
+        names: Sequence[str],
+        evidence: Floats | None,
+    ) -> dict[str, float]:
+        """Return the label models' posterior with the vote's part in it, by name."""
         if self._fitted.vote is not None:
             vote = self._vote(self._fitted.vote, votes, candidates, names, evidence)
             posterior = doubted_item(posterior, vote, len(candidates) - (candidates[-1] < 0))
         return {names[c]: p for c, p in zip(candidates, posterior, strict=True) if c >= 0}
+
+    def _row(self, one: tuple[str, str]) -> Floats:
+        """Return the log probability of a label where every class is a candidate, shape (traits + 1, classes)."""
+        row = self._rows.get(one)
+        if row is None and self._every is not None:
+            row = self._rows[one] = self._log_said(one[0], self._place[one[1]], self._every)
+        assert row is not None
+        return row
 
     def accuracy(self, annotator: str) -> float:
         """Return an annotator's accuracy, shrunk to that of all; of one who is not known, that of all."""
@@ -246,18 +219,15 @@ class Scorer:
             found = self._annotators[name] = _Annotator(self._fitted.annotators.get(name, _NOBODY), self._pool)
         return found
 
-    def _by_name(
-        self, votes: Sequence[tuple[str, str]], predicted: Mapping[str, float] | None, unknown: list[str]
+    def _with_new(
+        self, votes: Sequence[tuple[str, str]], predicted: Mapping[str, float] | None, unknown: Sequence[str]
     ) -> tuple[tuple[int, ...], Floats]:
-        """Return the candidates and their rows where not every class is one, or one is new."""
+        """Return candidates and log probabilities of votes of which some name a class that the fit did not know."""
         place = {**self._place, **{label: self._k + n for n, label in enumerate(unknown)}}
         if self._every is not None:
             candidates = tuple(range(self._k + len(unknown)))
         else:
-            named = {place[label] for _, label in votes}
-            if predicted and (said := likeliest(predicted)) in place:
-                named.add(place[said])
-            candidates = (*sorted(named), -1)
+            candidates = _named_by(votes, predicted, place)
         joint = self._log_prior(candidates)
         for annotator, label in votes:
             joint += self._log_said(annotator, place[label], candidates)
@@ -265,7 +235,7 @@ class Scorer:
 
     def _prior(self, of_class: Sequence[float], candidates: Iterable[int]) -> list[float]:
         named = [of_class[c] if c < self._k else min(of_class) for c in candidates if c >= 0]
-        *_, total = accumulate(named)
+        *_, total = accumulate(named, initial=0.0)
         return [*named, max(1 - total, 1e-12)]
 
     def _log_prior(self, candidates: tuple[int, ...]) -> Floats:
@@ -339,6 +309,16 @@ def _at(trait: Trait, able: Floats, lured: NDArray[np.float64], classes: int) ->
     """Return the probability of a label at an item of a trait."""
     by_item: Floats = (1 - trait.degree) * able + trait.degree * (lured if trait.misleading else 1 / classes)
     return by_item
+
+
+def _named_by(
+    votes: Sequence[tuple[str, str]], predicted: Mapping[str, float] | None, place: Mapping[str, int]
+) -> tuple[int, ...]:
+    """Return the candidates among many classes: those that were named, and -1, the others."""
+    named = {place[label] for _, label in votes}
+    if predicted and (said := likeliest(predicted)) in place:
+        named.add(place[said])
+    return (*sorted(named), -1)
 
 
 def likeliest(predicted: Mapping[str, float]) -> str:

@@ -8,7 +8,7 @@ from streams import codec, events
 from streams.errors import LabelloopError
 from streams.processors.fits import Skills, proposals
 from streams.processors.items import FitMissing, Items
-from streams.processors.rescoring import SLICE_ITEMS
+from streams.processors.rescoring import LEAST_ITEMS, MOST_ITEMS
 from streams.projects import DEFAULTS, Projects
 from streams.transport.batch import Batch, Effects, MemoryRows
 from tests.unit.facts import PROJECT, fact, label, verdict
@@ -36,6 +36,12 @@ class Worker:
         effects = self.items.handle(Batch(f"x.{topic}", 0, records, 0, len(records)), self.rows)
         self.rows.update(effects.rows)
         return effects
+
+    def slice(self, order: dict[str, Any]) -> tuple[list[str], dict[str, Any] | None]:
+        """Score a slice; return its items, and the order of the next one."""
+        effects = self.handle("rescores", Fetched(codec.encode("rescores", order), b"k"))
+        more = [codec.decode(out.value)[1] for out in effects.records if out.topic == "x.rescores"]
+        return sorted(key.decode().split("/")[1] for key in effects.rows), more[0] if more else None
 
     def refit(self, number: int, trusted: str) -> None:
         """Publish a fit by which one annotator is always right and the others guess."""
@@ -88,19 +94,81 @@ def test_settling_tells_of_every_change_and_depends_on_the_fit_alone() -> None:
 
 
 def test_many_items_are_scored_again_in_slices() -> None:
-    worker = Worker(2 * SLICE_ITEMS + 1)
+    worker = Worker(2 * LEAST_ITEMS + 1)
     worker.refit(5, "c")
-    first = worker.handle(
-        "rescores", Fetched(codec.encode("rescores", {"project": PROJECT, "refit": 5, "all": False}), b"k")
-    )
-    assert len(first.rows) == SLICE_ITEMS
-    (more,) = [codec.decode(out.value)[1] for out in first.records if out.topic == "x.rescores"]
-    assert more["after"] == f"i{SLICE_ITEMS - 1:04}"
-    again = Items("x", 1, Projects(), worker.skills)  # after a crash nothing is remembered but the record
-    worker.items = again
-    rest = worker.handle("rescores", Fetched(codec.encode("rescores", more), b"k"))
-    assert f"i{SLICE_ITEMS:04}".encode() in {key.split(b"/")[1] for key in rest.rows}
-    assert len(rest.rows) == SLICE_ITEMS
+    first, more = worker.slice({"project": PROJECT, "refit": 5, "all": False})
+    assert first == [f"i{n:04}" for n in range(LEAST_ITEMS)]
+    assert more is not None
+    assert more["after"] == first[-1]
+    worker.items = Items("x", 1, Projects(), worker.skills)  # after a crash nothing is remembered but the record
+    rest, more = worker.slice(more)
+    assert rest == [f"i{n:04}" for n in range(LEAST_ITEMS, 2 * LEAST_ITEMS)]
+    assert more is not None
+    assert worker.slice(more) == ([f"i{2 * LEAST_ITEMS:04}"], None)
+
+
+def test_slices_grow_until_facts_come_in_between() -> None:
+    worker = Worker(3 * MOST_ITEMS)
+    worker.refit(5, "c")
+    more: dict[str, Any] | None = {"project": PROJECT, "refit": 5, "all": False}
+    sizes = []
+    for n in range(8):
+        if n == 6:
+            worker.handle("labels", raw("labels", label("d", "cat", item_id="i0000", event_id="late")))
+        assert more is not None
+        items, more = worker.slice(more)
+        sizes.append(len(items))
+    growing = [min(LEAST_ITEMS * 2**n, MOST_ITEMS) for n in range(6)]
+    assert growing[-1] == MOST_ITEMS
+    assert sizes == growing + growing[:2]
+
+
+def test_an_order_waits_for_the_last_slice_of_the_one_before_and_then_begins() -> None:
+    worker = Worker(3 * LEAST_ITEMS)
+    worker.refit(5, "c")
+    first, more = worker.slice({"project": PROJECT, "refit": 5, "all": False})
+    worker.refit(6, "a")
+    newer = {"project": PROJECT, "refit": 6, "all": False, "after": None, "request": None}
+    assert more is not None
+    orders, scored = [more, newer], first
+    while len(orders) > 1:
+        effects = worker.handle("rescores", *(Fetched(codec.encode("rescores", one), b"k") for one in orders))
+        scored += sorted(key.decode().split("/")[1] for key in effects.rows)
+        orders = [codec.decode(out.value)[1] for out in effects.records if out.topic == "x.rescores"]
+    assert scored == [f"i{n:04}" for n in range(3 * LEAST_ITEMS)], "the order before was carried out to its end"
+    (last,) = orders
+    assert (last["refit"], last["after"]) == (6, None)
+    assert worker.slice(last)[0] == [f"i{n:04}" for n in range(LEAST_ITEMS)]
+
+
+def test_two_orders_that_are_carried_out_at_a_time_list_the_items_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, listed = Worker(3 * LEAST_ITEMS), list[bytes]()
+    scan = worker.rows.scan
+
+    def noted(prefix: bytes) -> list[bytes]:
+        listed.append(prefix)
+        return scan(prefix)
+
+    monkeypatch.setattr(worker.rows, "scan", noted)
+    worker.refit(5, "c")
+    _, more = worker.slice({"project": PROJECT, "refit": 5, "all": False})
+    worker.refit(6, "a")
+    orders = [more, {"project": PROJECT, "refit": 6, "all": True, "after": None, "request": None}]
+    while orders := [one for order in orders if order is not None and (one := worker.slice(order)[1]) is not None]:
+        pass
+    assert len(listed) == 2
+
+
+def test_an_order_does_not_wait_for_one_that_another_worker_carries_out() -> None:
+    worker = Worker(3 * LEAST_ITEMS)
+    worker.refit(5, "c")
+    worker.slice({"project": PROJECT, "refit": 5, "all": False})  # its next slice never comes here
+    worker.refit(6, "a")
+    newer = {"project": PROJECT, "refit": 6, "all": False, "after": None, "request": None}
+    scored, again = worker.slice(newer)
+    assert not scored
+    assert again is not None
+    assert len(worker.slice(again)[0]) > 0
 
 
 def test_an_order_that_a_newer_one_makes_needless_is_passed_over() -> None:

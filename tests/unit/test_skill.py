@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.quality.fitted import learnt
 from streams.quality.labels import ALL_CLASSES, arrange
-from streams.quality.skill import Scorer, learnt, likeliest
+from streams.quality.skill import Scorer, likeliest
 from streams.quality.truth import infer
 
 Rows = list[tuple[str, str, str]]
