@@ -4,11 +4,10 @@ For all partitions that are due together it does, in this order:
 
 1. commit the unchanged positions with the ranges in the metadata (the intent);
 2. send dead letters and wait for them;
-3. insert each range under its token `topic:partition:first-last`;
+3. insert each range under its token (see `inserts`);
 4. commit the positions behind the ranges.
 
-A crash after any step is followed by the same ranges again (see `ledger`). What an action on a dead letter gives back
-is inserted with the range that holds the action, under coordinates of its own.
+A crash after any step is followed by the same ranges again (see `ledger`).
 """
 
 import logging
@@ -16,37 +15,40 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from functools import partial
 from types import FrameType
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams import metrics
-from streams.catalogue import ACTIONS
-from streams.clients import CLIENT_LOG, heed, kafka
-from streams.errors import LabelloopError, NotNow, Poison
+from streams.clients import CLIENT_LOG, heed, kafka, once_led
+from streams.errors import LabelloopError, NotNow
 from streams.settings import Settings
 from streams.sinks import checks
+from streams.sinks.inserts import MAX_WAIT_S, Inserts, Partition
 from streams.sinks.ledger import Ledger, Range
 from streams.sinks.letters import Letters
-from streams.sinks.rows import CONSUMER, Raw, Rows, build, dead_letter, redriven
+from streams.sinks.rows import CONSUMER, Raw
 from streams.sinks.tables import TABLES
-from streams.sinks.writer import Refused, Writer
-from streams.transport.guards import BugLimit, TooManyBugs
+from streams.sinks.writer import Writer
 
-MAX_RECORDS = 50_000
+MAX_RECORDS = 25_000
+RANGE_BYTES = 4 * 1024 * 1024
+"""What is enough of long records: the rows of a range take some twenty times their bytes while they are made."""
+ALONG = 0.25
+"""What has this share of a full range is written along with one: rows are made while another's are sent."""
 MAX_BYTES = 16 * 1024 * 1024
-MAX_BYTES_IN_ALL = 2 * MAX_BYTES
-"""Of all partitions together: what waits takes two to three times as much memory."""
+"""Of all partitions together: what waits takes several times as much memory."""
+FETCH_BYTES = 4 * 1024 * 1024
+"""Of one answer of the broker, which is compressed and stays whole until its last record is taken."""
 MAX_AGE_S = 1.0
+MAX_PATIENCE_S = 10.0
+"""The longest that a record waits where writes are slow: a wait of less than a few writes makes many small ones."""
 IDLE_S = 0.1
-"""With nothing new for so long, what is there is written."""
+"""With nothing new for so long at the end of a partition, what is there is written."""
 SESSION_TIMEOUT_MS = 10_000
 
 log = logging.getLogger("labelloop.sink")
-
-Partition = tuple[str, int]
-
 
 _KICKED = frozenset(
     {
@@ -75,8 +77,6 @@ _RETRIED = frozenset(
 )
 """The broker is away for now."""
 
-_MAX_WAIT_S = 5.0
-
 
 class _Revoked(Exception):
     """The group took the partitions while their rows waited, or the process is asked to stop."""
@@ -92,14 +92,15 @@ class Sink:
 
     def __init__(self, settings: Settings, builds: Mapping[str, int]) -> None:
         self._settings = settings
-        self._builds = builds
         self._names = {settings.topic(name): name for name in TABLES}
         self._writer = Writer(settings.clickhouse)
         self._ledgers: dict[Partition, Ledger[Raw]] = {}
         self._since: dict[Partition, float] = {}
+        self._ended: set[Partition] = set()
+        self._patience_s = MAX_AGE_S
         self._stopping = False
         self._paused = False
-        self._generation = 0
+        self._generation = self._writing = 0
         self._consumer = Consumer(
             {
                 **kafka(settings),
@@ -109,14 +110,15 @@ class Sink:
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,  # tells the position behind control records
                 "session.timeout.ms": SESSION_TIMEOUT_MS,
-                "fetch.wait.max.ms": 50,
-                "queued.max.messages.kbytes": 65_536,
+                "fetch.wait.max.ms": 100,
+                "fetch.min.bytes": 1024 * 1024,  # a fetch names all partitions, and rows wait for others anyway
+                "fetch.max.bytes": FETCH_BYTES,
+                "queued.max.messages.kbytes": 16_384,
                 "allow.auto.create.topics": False,
             },
             logger=CLIENT_LOG,
         )
-        self._letters = Letters(settings)
-        self._limit = BugLimit()
+        self._inserts = Inserts(self._names, builds, self._writer, Letters(settings), self._stay)
 
     def run(self) -> None:
         """Read and write until SIGTERM or SIGINT.
@@ -139,6 +141,7 @@ class Sink:
             log.info("asked to stop")
         finally:
             self._consumer.close()
+            self._inserts.close()
             self._writer.close()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
@@ -154,14 +157,14 @@ class Sink:
             except NotNow as error:
                 log.warning("%s; trying again in %.1f s", error, wait)
                 self._consumer.poll(wait)  # not yet in the group: no more than a pause
-                wait = min(wait * 2, _MAX_WAIT_S)
+                wait = min(wait * 2, MAX_WAIT_S)
 
     # Reading
 
     def _read(self) -> bool:
         """Take what has come; return whether there were records."""
         now, came = time.monotonic(), False
-        for message in self._consumer.consume(10_000, timeout=IDLE_S):
+        for message in self._consumer.consume(5_000, timeout=IDLE_S):
             came = self._take(message, now) or came
         return came
 
@@ -174,6 +177,7 @@ class Sink:
             if error.code() == KafkaError._PARTITION_EOF:
                 if ledger is not None:
                     ledger.reach(offset)
+                    self._ended.add(partition)
             elif error.fatal() or error.code() == KafkaError._AUTO_OFFSET_RESET:
                 raise KafkaException(error)  # the next assignment finds the place to go on at
             else:
@@ -183,20 +187,24 @@ class Sink:
             return False  # of an assignment that is gone
         value = message.value()
         self._since.setdefault(partition, now)
+        self._ended.discard(partition)
         ledger.add(offset, Raw(offset, message.timestamp()[1], message.key(), value), len(value or b""))
         return True
 
     def _due(self, *, idle: bool) -> list[Partition]:
-        now, whole = time.monotonic(), sum(ledger.size for ledger in self._ledgers.values())
+        now, ledgers = time.monotonic(), self._ledgers.values()
+        whole = sum(ledger.size for ledger in ledgers)
+        full = any(ledger.waiting >= MAX_RECORDS or ledger.size >= RANGE_BYTES for ledger in ledgers)
+        records, size = (MAX_RECORDS * ALONG, RANGE_BYTES * ALONG) if full else (MAX_RECORDS, RANGE_BYTES)
         return [
             partition
             for partition, ledger in self._ledgers.items()
             if ledger.due(
-                idle
-                or whole >= MAX_BYTES_IN_ALL
-                or ledger.waiting >= MAX_RECORDS
-                or ledger.size >= MAX_BYTES
-                or now - self._since.get(partition, now) >= MAX_AGE_S
+                (idle and partition in self._ended)  # a broker that takes its time is not the end
+                or whole >= MAX_BYTES
+                or ledger.waiting >= records
+                or ledger.size >= size
+                or now - self._since.get(partition, now) >= self._patience_s
             )
         ]
 
@@ -205,7 +213,7 @@ class Sink:
     def _write(self, partitions: Sequence[Partition]) -> None:
         if not partitions:
             return
-        started = time.monotonic()
+        started, self._writing = time.monotonic(), self._generation
         ranges = {partition: self._ledgers[partition].close() for partition in partitions}
         intents = [
             TopicPartition(*partition, self._ledgers[partition].position, range_.dump())
@@ -214,11 +222,15 @@ class Sink:
         ]
         if intents:
             self._commit(intents)
-        stored = {
-            partition: self._store(partition, range_, records)
-            for partition, (range_, records) in ranges.items()
-            if range_ is not None and records
-        }
+        try:
+            stored = {
+                partition: self._inserts.store(partition, range_, records)
+                for partition, (range_, records) in ranges.items()
+                if range_ is not None and records
+            }
+            self._inserts.finish()
+        finally:
+            self._inserts.give_up()
         positions = [
             TopicPartition(*partition, self._ledgers[partition].passed(range_))
             for partition, (range_, _) in ranges.items()
@@ -232,45 +244,9 @@ class Sink:
         for partition, count in stored.items():
             metrics.RECORDS.labels(CONSUMER, self._names[partition[0]]).inc(count)
             metrics.BATCH_RECORDS.labels(CONSUMER).observe(count)
-        metrics.COMMIT_SECONDS.labels(CONSUMER).observe(time.monotonic() - started)
-
-    def _store(self, partition: Partition, range_: Range, records: Sequence[Raw]) -> int:
-        """Insert the rows of a range and return their number; the rows of one range at a time take memory."""
-        topic = self._names[partition[0]]
-        rows = build(topic, *partition, self._builds[topic], records)
-        self._weigh(rows)
-        self._letters.send(rows.dead)
-        token = f"{partition[0]}:{partition[1]}:{range_.first}-{range_.last}"
-        if rows.records:
-            self._insert(partition, rows, token)
-        if topic == ACTIONS:
-            self._give_back(rows.records, token)
-        return len(rows.records)
-
-    def _weigh(self, rows: Rows) -> None:
-        """Stop before more records are given up by a fault of ours than dead letters may hide.
-
-        Raises:
-            TooManyBugs: there are too many.
-        """
-        bugs = {letter.offset for letter in rows.dead if letter.reason == "bug"}
-        if not bugs:
-            return
-        for offset in sorted([*bugs, *(record.offset for record in rows.records)]):
-            if offset not in bugs:
-                self._limit.passed(1)
-            elif self._limit.bug():
-                raise TooManyBugs
-
-    def _give_back(self, actions: Sequence[Raw], token: str) -> None:
-        """Insert the records that actions give back, each where it belongs."""
-        for group, records in redriven(self._names, actions).items():
-            full_name, topic, number, attempt = group
-            built = build(topic, full_name, number, self._builds[topic], records)
-            self._weigh(built)
-            self._letters.send([replace(letter, attempt=attempt) for letter in built.dead])
-            if built.records:
-                self._insert((full_name, number), built, f"{token}/{full_name}-{number}-{attempt}", attempt)
+        took = time.monotonic() - started
+        self._patience_s = min(MAX_PATIENCE_S, max(MAX_AGE_S, 4 * took))
+        metrics.COMMIT_SECONDS.labels(CONSUMER).observe(took)
 
     def _commit(self, offsets: list[TopicPartition]) -> None:
         """Commit; while the broker is away, try again.
@@ -278,7 +254,7 @@ class Sink:
         A commit of positions that never succeeds does no harm: the next owner inserts the noted ranges again, and
         their tokens make that change nothing.
         """
-        wait, generation = 0.1, self._generation
+        wait = 0.1
         while True:
             try:
                 committed = self._consumer.commit(offsets=offsets, asynchronous=False)
@@ -292,44 +268,15 @@ class Sink:
             if error.code() not in _RETRIED:
                 raise KafkaException(error)
             log.warning("Kafka: %s; trying again in %.1f s", error.str(), wait)
-            self._stay(wait, generation)
-            wait = min(wait * 2, _MAX_WAIT_S)
+            self._stay(wait)
+            wait = min(wait * 2, MAX_WAIT_S)
 
-    def _insert(self, partition: Partition, rows: Rows, token: str, attempt: int = 0) -> None:
-        """Insert rows; where the server refuses them, find those it refuses by halving.
+    def _stay(self, seconds: float) -> None:
+        """Keep the membership alive without reading on: memory must not grow while the server is away.
 
         Raises:
-            TooManyBugs: it refuses too many: it is rather the table's fault.
+            _Revoked: the group is divided anew since the write began, or the process is to stop.
         """
-        try:
-            self._insert_patiently(partition, rows, token)
-            self._limit.passed(len(rows.records))
-        except Refused as refusal:
-            if len(rows.records) == 1:
-                if self._limit.bug():
-                    raise TooManyBugs from refusal
-                poison = Poison("refused", f"ClickHouse: {refusal}")
-                self._letters.send([dead_letter(*partition, rows.records[0], poison, attempt)])
-                return
-            half = len(rows.records) // 2
-            for start, stop in ((0, half), (half, len(rows.records))):
-                part = Rows(rows.names, [column[start:stop] for column in rows.columns], rows.records[start:stop], [])
-                self._insert(partition, part, f"{token}/{rows.records[start].offset}", attempt)
-
-    def _insert_patiently(self, partition: Partition, rows: Rows, token: str) -> None:
-        """Insert; while the server is away, try the same rows again and stay in the group."""
-        table, wait, generation = TABLES[self._names[partition[0]]], 0.1, self._generation
-        while True:
-            try:
-                self._writer.insert(table, rows.names, rows.columns, token)
-                return
-            except NotNow as error:
-                log.warning("%s; trying again in %.1f s", error, wait)
-                self._stay(wait, generation)
-                wait = min(wait * 2, _MAX_WAIT_S)
-
-    def _stay(self, seconds: float, generation: int) -> None:
-        """Keep the membership alive without reading on: memory must not grow while the server is away."""
         self._paused = True
         self._consumer.pause(self._consumer.assignment())
         limit = time.monotonic() + seconds
@@ -337,7 +284,7 @@ class Sink:
             message = self._consumer.poll(0.05)
             if message is not None:
                 self._take(message, time.monotonic())
-            if self._generation != generation:
+            if self._generation != self._writing:
                 raise _Revoked
             if self._stopping:
                 raise _Revoked  # what is not inserted is inserted by the next start
@@ -357,7 +304,7 @@ class Sink:
             if found.error:
                 raise KafkaException(found.error)
             name, number = found.topic, found.partition
-            low, high = consumer.get_watermark_offsets(TopicPartition(name, number), timeout=30)
+            low, high = once_led(partial(consumer.get_watermark_offsets, TopicPartition(name, number), 30))
             if found.offset < 0 and (self._names[name], number) in filled:
                 raise LabelloopError(
                     f"group {self._settings.topic('sink')} has no offset for {name}-{number}, yet its table has rows: "
@@ -385,3 +332,4 @@ class Sink:
         self._generation += 1
         self._ledgers.clear()
         self._since.clear()
+        self._ended.clear()

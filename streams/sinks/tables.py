@@ -16,8 +16,6 @@ import orjson
 from streams import contract
 from streams.catalogue import TIERS, TOPICS
 
-Records = Sequence[Mapping[str, Any]]
-
 TABLES: Mapping[str, str] = {
     **{name: name for name in ("items", "labels", "flags", "comments", "corrections", "predictions", "gold", "claims")},
     "projects": "projects",
@@ -135,12 +133,13 @@ _FREE_TEXT = frozenset([("corrections", "reason")])  # a person's words, not a c
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: name, ClickHouse type, comment, and how a batch of records gives its values."""
+    """A column: name, ClickHouse type, comment, its field, and how that field's values in many records give its own."""
 
     name: str
     type: str
     comment: str
-    values: Callable[[Records], list[Any]]
+    field: str
+    values: Callable[[Sequence[Any]], list[Any]] = list
 
 
 @cache
@@ -166,23 +165,25 @@ def _of_field(table: str, field: Mapping[str, Any]) -> list[Column]:
     named = inner["name"] if isinstance(inner, dict) and inner["type"] == "record" else inner
     if named == "Actor":
         return [
-            Column("actor_id", "String", "Who acted: a pseudonym.", lambda rs: [r["actor"]["id"] for r in rs]),
+            Column("actor_id", "String", "Who acted: a pseudonym.", name, lambda actors: [a["id"] for a in actors]),
             Column(
-                "actor_kind", "LowCardinality(String)", "Kind of actor.", lambda rs: [r["actor"]["kind"] for r in rs]
+                "actor_kind",
+                "LowCardinality(String)",
+                "Kind of actor.",
+                name,
+                lambda actors: [a["kind"] for a in actors],
             ),
         ]
     if named == "Value":
         return _of_value(name, doc)
     if isinstance(inner, dict) and inner["type"] == "map":
-        return [Column(name, f"Map(String, {_scalar(inner['values'])})", doc, lambda rs: [r[name] or {} for r in rs])]
+        of = f"Map(String, {_scalar(inner['values'])})"
+        return [Column(name, of, doc, name, lambda maps: [one or {} for one in maps])]
     if isinstance(inner, dict) and inner["type"] == "array" and isinstance(inner["items"], str):
-        return [Column(name, f"Array({_scalar(inner['items'])})", doc, lambda rs: [r[name] or [] for r in rs])]
+        of = f"Array({_scalar(inner['items'])})"
+        return [Column(name, of, doc, name, lambda lists: [one or [] for one in lists])]
     if isinstance(inner, dict):  # a record, or an array of records
-
-        def texts(records: Records) -> list[str]:
-            return ["" if r[name] is None else _json(r[name]) for r in records]
-
-        return [Column(name, "String", f"{doc} JSON.", texts)]
+        return [Column(name, "String", f"{doc} JSON.", name, lambda parts: _each(_json, parts, ""))]
     if name in _TIMES:
         type_ = "DateTime64(3, 'UTC')"
     elif name in _LOW_CARDINALITY and (table, name) not in _FREE_TEXT:
@@ -190,26 +191,42 @@ def _of_field(table: str, field: Mapping[str, Any]) -> list[Column]:
         optional = False
     else:
         type_ = _scalar(inner)
-    return [Column(name, f"Nullable({type_})" if optional else type_, doc, lambda rs: [r[name] for r in rs])]
+    return [Column(name, f"Nullable({type_})" if optional else type_, doc, name)]
 
 
 def _of_value(name: str, doc: str) -> list[Column]:
     prefix = "" if name == "value" else f"{name}_"
 
-    def kinds(records: Records) -> list[str | None]:
-        return [None if r[name] is None else r[name]["kind"] for r in records]
+    def kind(value: Mapping[str, Any]) -> str:
+        return value["kind"]  # type: ignore[no-any-return]
 
-    def labels(records: Records) -> list[str | None]:
-        return [None if r[name] is None else label_text(r[name]) for r in records]
-
-    def whole(records: Records) -> list[str]:
-        return ["" if r[name] is None else _json(slim(r[name])) for r in records]
+    def whole(value: Mapping[str, Any]) -> str:
+        return _json(slim(value))
 
     return [
-        Column(f"{prefix}value_kind", "LowCardinality(Nullable(String))", f"Kind of: {doc}", kinds),
-        Column(f"{prefix}label", "Nullable(String)", f"As text, to group by: {doc}", labels),
-        Column(f"{prefix}value", "String", f"Whole, as JSON: {doc}", whole),
+        Column(
+            f"{prefix}value_kind",
+            "LowCardinality(Nullable(String))",
+            f"Kind of: {doc}",
+            name,
+            lambda values: _each(kind, values, None),
+        ),
+        Column(
+            f"{prefix}label",
+            "Nullable(String)",
+            f"As text, to group by: {doc}",
+            name,
+            lambda values: _each(label_text, values, None),
+        ),
+        Column(f"{prefix}value", "String", f"Whole, as JSON: {doc}", name, lambda values: _each(whole, values, "")),
     ]
+
+
+def _each(of: Callable[[Any], Any], values: Sequence[Any], null: str | None) -> list[Any]:
+    """Return what `of` gives of each value, `null` of None; of one object that comes again it is asked once."""
+    by_id = {id(value): value for value in values}
+    given = {id_: null if value is None else of(value) for id_, value in by_id.items()}
+    return [given[id(value)] for value in values]
 
 
 def label_text(value: Mapping[str, Any]) -> str:
