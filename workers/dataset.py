@@ -16,13 +16,15 @@ import orjson
 
 from streams.events import Event, classes_in
 from streams.keys import item_key, partition_of
+from streams.origins import Origin
 from streams.processors.answer import Answer, answer, last
 from streams.processors.item_state import ItemState
 from streams.processors.snapshots import PPM, Resolved, resolved
 from streams.processors.task import consensus
 from streams.projects import Projects, ProjectView
+from streams.quality.fitted import learnt
 from streams.quality.labels import arrange
-from streams.quality.skill import Scorer, learnt
+from streams.quality.skill import Scorer
 from streams.quality.truth import infer
 from workers.fixed import Value, fixed_examples
 from workers.fold import Collected, Item, Logged, collect
@@ -34,11 +36,12 @@ PLACED = ("corrections", "flags")
 
 
 class Place(NamedTuple):
-    """Where a fact's first copy lies in the log; `topic` is without the prefix."""
+    """Where a fact's first copy lies in the log, and lay in earlier builds; `topic` is without the prefix."""
 
     topic: str
     partition: int
     offset: int
+    earlier: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class Dataset:
         rows: The rows, sorted by item_id.
         items: All items that are not removed, also those without a row, by item_id, sorted.
         states: The facts of each item, by item_id, sorted; also of those that are removed. Beside what the processor
-            keeps of a fact, its `offset` in the log and its `size` in bytes.
+            keeps of a fact, its `offset` in the log, where it lay `earlier`, and its `size` in bytes.
         places: Where each correction and each flag lies in the log, by event_id.
         fixed: Right value of each example that every model is judged by, by item_id, sorted.
         schema_versions: Label schemas of the evidence, sorted.
@@ -278,7 +281,7 @@ def _places(project: str, states: Mapping[str, ItemState], partitions: int) -> I
         for topic in PLACED:
             for event_id, fact in state["facts"].get(topic, {}).items():
                 home = partition_of(item_key(project, item_id), partitions)
-                yield event_id, Place(topic, home, fact["offset"])
+                yield event_id, Place(topic, home, fact["offset"], fact["earlier"])
 
 
 def _versions(evidence: Iterable[Event], field: str) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ from confluent_kafka import Consumer
 
 from streams.errors import LabelloopError, Poison
 from streams.keys import make_key
+from streams.origins import Cut, Origin, cut
 from streams.processors.admission import decoded, own_key
 from streams.projects import Projects
 from streams.query.facts import stored_facts
 from streams.query.lag import LagReader
-from streams.query.log import Tell, reader, records
+from streams.query.log import Tell, earlier, reader, records
 from streams.settings import Settings
 from streams.transport.topics import builds
 from workers.dataset import Dataset, Logged, Value, build
@@ -53,7 +54,8 @@ def load(
     """Return a project's training data at given offsets.
 
     ClickHouse keeps one copy of each fact, the first. Where that one is refused, a later copy may count, e.g. one that
-    was sent again when its class was declared; only the log has it. So then the log is read.
+    was sent again when its class was declared; only the log has it. So then the log is read, and where the offsets are
+    those of an earlier build: what lay before them then is only noted in the log.
 
     Args:
         settings: Where the servers are.
@@ -66,39 +68,34 @@ def load(
     Raises:
         LabelloopError: a server does not answer, or has not all of it; or the offsets are those of another log.
     """
-    upto = [*upto]
-    _check(settings, upto)
-    ends = {(at.topic, at.partition): at.offset for at in upto}
+    known = _cut(settings, upto)
     projects = Projects()
     with reader(settings) as consumer:
-        for record in _records(consumer, settings, {at: end for at, end in ends.items() if at[0] == SETTINGS}):
+        for record in _records(consumer, settings, known.of([SETTINGS])):
             projects.learn(record.value, record.log_time)
-        ends = {at: end for at, end in ends.items() if at[0] != SETTINGS}
-        if source == "clickhouse":
-            stored = (Logged(*fact) for fact in stored_facts(settings, project, ends))
+        known = known.of(KEPT)
+        if source == "clickhouse" and not known.then:
+            stored = (Logged(*fact) for fact in stored_facts(settings, project, known.ends))
             dataset = build(project, stored, projects, settings.partitions, frozen)
             if not dataset.refused:
                 return dataset
-        facts = _facts(_records(consumer, settings, ends, make_key(project) + b"/", tell))
+        facts = _facts(_records(consumer, settings, known, make_key(project) + b"/", tell))
         return build(project, facts, projects, settings.partitions, frozen)
 
 
-def _check(settings: Settings, upto: Iterable[Position]) -> None:
-    """Check that offsets mean the records they meant.
+def _cut(settings: Settings, upto: Iterable[Position]) -> Cut:
+    """Return how far the log counts.
 
     Raises:
-        LabelloopError: a topic is unknown, was built anew since, or ends before its offset.
+        LabelloopError: a topic is unknown, was never of that build, or ends before its offset.
     """
     numbers = builds(settings)
     with LagReader(settings) as reader:
         ends = reader.settled_offsets((*KEPT, SETTINGS))
-    for at in upto:
-        if at.topic not in numbers or (at.topic, at.partition) not in ends:
-            raise LabelloopError(f"{at.topic}-{at.partition} is no partition of the facts")
-        if at.build != numbers[at.topic]:
-            raise LabelloopError(f"{at.topic} is build {numbers[at.topic]}, and the snapshot is of build {at.build}")
-        if at.offset > (end := ends[at.topic, at.partition]):
-            raise LabelloopError(f"{at.topic}-{at.partition} ends at {end:,}, before the snapshot's {at.offset:,}")
+    try:
+        return cut(upto, numbers, ends)
+    except ValueError as error:
+        raise LabelloopError(f"the snapshot is of another log: {error}") from error
 
 
 def _facts(records: "Iterable[_Record]") -> Iterator[Logged]:
@@ -110,7 +107,8 @@ def _facts(records: "Iterable[_Record]") -> Iterator[Logged]:
         except Poison:
             continue
         size = len(record.value or b"")
-        yield Logged(record.topic, record.partition, record.offset, record.log_time, event, size)
+        place = (record.topic, record.partition, record.offset, record.log_time)
+        yield Logged(*place, event, size, record.earlier)
 
 
 def files_directory(settings: Settings) -> Path:
@@ -125,18 +123,19 @@ class _Record(NamedTuple):
     log_time: int
     key: bytes | None
     value: bytes | None
+    earlier: tuple[Origin, ...]
 
 
 def _records(
     consumer: Consumer,
     settings: Settings,
-    ends: Mapping[tuple[str, int], int],
+    known: Cut,
     prefix: bytes = b"",
     tell: Tell = lambda passed, of: None,
 ) -> Iterator[_Record]:
-    """Yield the committed records before given offsets whose key begins with `prefix`."""
-    for topic, message in records(consumer, settings, {at: range(end) for at, end in ends.items()}, tell):
-        key = message.key()
-        if (key or b"").startswith(prefix):
-            _, log_time = message.timestamp()
-            yield _Record(topic, message.partition() or 0, message.offset() or 0, log_time, key, message.value())
+    """Yield the committed records that count whose key begins with `prefix`."""
+    for topic, message in records(consumer, settings, {at: range(end) for at, end in known.ends.items()}, tell):
+        key, before = message.key(), earlier(message)
+        if (key or b"").startswith(prefix) and known.takes(topic, before):
+            place = (topic, message.partition() or 0, message.offset() or 0, message.timestamp()[1])
+            yield _Record(*place, key, message.value(), before)

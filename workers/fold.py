@@ -13,6 +13,7 @@ from streams import events
 from streams.errors import Poison
 from streams.events import Event, digest
 from streams.keys import item_key
+from streams.origins import Origin
 from streams.processors.admission import authorise, check_home
 from streams.processors.item_state import MAX_ITEM_BYTES, SET_FACTS, ItemState, fold, new_state
 from streams.projects import Projects
@@ -22,7 +23,10 @@ KEPT = tuple(topic for topic in SET_FACTS if topic not in ("comments", "predicti
 
 
 class Logged(NamedTuple):
-    """A fact as the log holds it; `topic` is without the prefix, `log_time` in ms, `size` in bytes."""
+    """A fact as the log holds it; `topic` is without the prefix, `log_time` in ms, `size` in bytes.
+
+    `earlier` is where it lay in earlier builds of its topic.
+    """
 
     topic: str
     partition: int
@@ -30,6 +34,7 @@ class Logged(NamedTuple):
     log_time: int
     event: Event
     size: int
+    earlier: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ def collect(project: str, facts: Iterable[Logged], projects: Projects, partition
                 continue
             del state["facts"][topic][event_id]
         fold(state, topic, event, one.log_time, 0)  # its size counts when all are known
-        state["facts"][topic][event_id] |= {"offset": one.offset, "size": one.size}
+        state["facts"][topic][event_id] |= {"offset": one.offset, "size": one.size, "earlier": one.earlier}
         if topic == "items":
             inputs[item_id, event_id] = _input(event)
     for state in states.values():

@@ -18,10 +18,12 @@ from streams.errors import LabelloopError, Poison
 from streams.events import Actor, Event
 from streams.files import folder_name
 from streams.keys import item_key
+from streams.origins import Origin, counts
 from streams.processors.answer import last_by_actor
 from streams.producers import facts
 from streams.settings import Settings
 from streams.transport.plain import Follower
+from streams.transport.topics import builds
 from workers.artifact import Artifact, model_folder
 from workers.artifact import load as load_model
 from workers.child import Begun, Publish
@@ -281,14 +283,15 @@ class _Work:
         """Return the corrections and flags that no model learnt from that was promoted, or was before this one."""
         learnt = self.loop.learnt()
         learnt = learnt if model is None else learnt[: learnt.index(model)]
-        passed: dict[tuple[str, int], int] = {}
+        passed: dict[tuple[str, int, int], int] = {}
         for one in learnt:
-            for at in positions_of(self.loop.snapshot_of(one)):
-                passed[at.topic, at.partition] = max(at.offset, passed.get((at.topic, at.partition), 0))
+            for topic, partition, offset, build in positions_of(self.loop.snapshot_of(one)):
+                passed[topic, build, partition] = max(offset, passed.get((topic, build, partition), 0))
+        now = builds(self._settings)
         return {
             event_id
-            for event_id, (topic, partition, offset) in dataset.places.items()
-            if offset >= passed.get((topic, partition), 0)
+            for event_id, (topic, partition, offset, earlier) in dataset.places.items()
+            if not counts(topic, (*earlier, Origin(now[topic], partition, offset)), passed)
         }
 
     def _votes(self, dataset: Dataset) -> dict[str, dict[str, float]]:

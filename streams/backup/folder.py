@@ -1,6 +1,5 @@
 """A backup's directory: files of records, and one manifest for each point."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from fastavro.write import Writer
 from streams.backup.manifest import File, Manifest, Part, from_text, to_text
 from streams.backup.rows import Record, Records, Rows, file_schema
 from streams.errors import LabelloopError
-from streams.files import write_private
+from streams.files import locked, write_private
 from streams.query.log import Tell
 
 _POINTS, _LOG, _LOCK = "points", "log", "lock"
@@ -65,14 +64,10 @@ class Folder:
         """
         try:
             (self.path / _POINTS).mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = (self.path / _LOCK).open("a")
+            (self.path / _LOCK).touch()
         except OSError as error:
             raise LabelloopError(f"{self.path} cannot be written: {error.strerror}") from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise LabelloopError(f"another backup writes to {self.path}: wait for its end") from error
+        with locked(self.path / _LOCK, f"another backup writes to {self.path}: wait for its end"):
             yield
 
     def add(self, manifest: Manifest) -> None:

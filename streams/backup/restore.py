@@ -13,23 +13,15 @@ In this order, so that a stack that was filled in part is never taken for a whol
 A restore that broke off is not gone on with but begun again at 4: what it wrote it can write once more.
 """
 
-import time
 from collections.abc import Sequence
 
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient
 
 from streams.backup.folder import Folder
 from streams.backup.holes import Append, Commit, writes
 from streams.backup.manifest import KEPT, Manifest
 from streams.backup.rows import fingerprints
-from streams.backup.writer import AGAIN, LIMIT_S, Writer, answer
-from streams.catalogue import TOPICS
+from streams.backup.writer import Writer
 from streams.clients import CLIENT_LOG, kafka
 from streams.errors import LabelloopError, NotNow
 from streams.query.lag import LagReader
@@ -38,8 +30,6 @@ from streams.query.running import running
 from streams.settings import Settings
 from streams.sinks.checks import filled_tables
 from streams.transport import topics
-
-_TIME = "message.timestamp.type"
 
 
 def check(folder: Folder, manifest: Manifest, partitions: int, tell: Tell = lambda passed, of: None) -> None:
@@ -102,7 +92,7 @@ def restore(settings: Settings, folder: Folder, manifest: Manifest, tell: Tell =
                 raise LabelloopError(f"{part.topic}-{part.partition} cannot be restored: {error}") from error
             writer.finish(part)
             tell(passed, total)
-    _take_log_time(settings, admin, [name for name in names if TOPICS[name].kind == "fact"])
+    topics.configure(settings, names)
     topics.note(settings, {part.topic: part.build for part in manifest.parts})
 
 
@@ -113,7 +103,10 @@ def _check_empty(settings: Settings, admin: AdminClient) -> None:
         LabelloopError: something is.
     """
     there = {name.removeprefix(settings.topic("")) for name in topics.found_partitions(admin, settings)}
-    broke_off = "catalogue" in there and topics.UNFINISHED in topics.noted(settings).values()
+    noted = topics.noted(settings) if "catalogue" in there else {}
+    broke_off = topics.UNFINISHED in {entry.build for entry in noted.values()}
+    if topics.moving(noted) is not None:
+        topics.builds(settings)  # says what to do
     if busy := running(settings):
         raise LabelloopError(f"workers of the stack run ({', '.join(busy)}): stop them, then restore")
     there -= {"catalogue", *(KEPT if broke_off else ())}
@@ -146,20 +139,4 @@ def _make_anew(settings: Settings, names: Sequence[str]) -> None:
     from its first record.
     """
     topics.remove(settings, names)
-    topics.make(settings, names, {_TIME: "CreateTime"})
-
-
-def _take_log_time(settings: Settings, admin: AdminClient, names: Sequence[str]) -> None:
-    """Have the log give new records its own time again, and see that it does."""
-    switch = ConfigEntry(_TIME, "LogAppendTime", incremental_operation=AlterConfigOpType.SET)
-    asked = [ConfigResource(ResourceType.TOPIC, settings.topic(name), incremental_configs=[switch]) for name in names]
-    for future in admin.incremental_alter_configs(asked, request_timeout=LIMIT_S).values():
-        answer(settings, future.result)
-    limit = time.monotonic() + LIMIT_S
-    while True:
-        found = admin.describe_configs([ConfigResource(ResourceType.TOPIC, settings.topic(name)) for name in names])
-        if all(answer(settings, future.result)[_TIME].value == "LogAppendTime" for future in found.values()):
-            return
-        if time.monotonic() > limit:
-            raise LabelloopError(f"Kafka at {settings.kafka} does not take {_TIME} back: {AGAIN}")
-        time.sleep(0.05)
+    topics.make(settings, names, {"message.timestamp.type": "CreateTime"})

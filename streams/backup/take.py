@@ -33,10 +33,19 @@ _ASKED = (
 )
 """Topics in the order in which their ends are asked for."""
 
+_OTHERS = tuple(topic for topic in TOPICS if topic not in KEPT)
+
 _TIMESTAMP_TYPES = {TIMESTAMP_CREATE_TIME: "CreateTime", TIMESTAMP_LOG_APPEND_TIME: "LogAppendTime"}
 
 
-def take(settings: Settings, folder: Folder, clock: Clock, tell: Tell = lambda passed, of: None) -> Manifest | None:
+def take(
+    settings: Settings,
+    folder: Folder,
+    clock: Clock,
+    tell: Tell = lambda passed, of: None,
+    names: Sequence[str] = KEPT,
+    builds: Mapping[str, int] | None = None,
+) -> Manifest | None:
     """Add a point to a backup: all of the log, or what came since the last point.
 
     Args:
@@ -44,6 +53,8 @@ def take(settings: Settings, folder: Folder, clock: Clock, tell: Tell = lambda p
         folder: The backup's directory.
         clock: Tells when it is taken.
         tell: Told of the progress.
+        names: Topics of the backup.
+        builds: Build number of each topic, where a move is under way; None: as noted.
 
     Returns:
         The point; None: nothing came since the last one.
@@ -53,20 +64,27 @@ def take(settings: Settings, folder: Folder, clock: Clock, tell: Tell = lambda p
     """
     try:
         with folder.locked():
-            return _take(settings, folder, clock, tell)
+            return _take(settings, folder, clock, tell, names, builds)
     except OSError as error:
         raise LabelloopError(f"{folder.path} cannot be written: {error.strerror}") from error
 
 
-def _take(settings: Settings, folder: Folder, clock: Clock, tell: Tell) -> Manifest | None:
+def _take(
+    settings: Settings,
+    folder: Folder,
+    clock: Clock,
+    tell: Tell,
+    names: Sequence[str],
+    builds: Mapping[str, int] | None,
+) -> Manifest | None:
     earlier = folder.points()
     before, taken_at = earlier[-1] if earlier else None, _iso(clock.now_ms())
     try:
-        topics.check(settings, KEPT)
+        topics.check(settings, names)
     except NotNow as error:
         raise LabelloopError(str(error)) from error
-    builds = topics.builds(settings)
-    ends = _ends(settings)
+    builds = topics.builds(settings) if builds is None else builds
+    ends = _ends(settings, names)
     try:
         wanted = ranges(before, builds, ends)
     except ValueError as error:
@@ -77,7 +95,7 @@ def _take(settings: Settings, folder: Folder, clock: Clock, tell: Tell) -> Manif
     parts: list[Part] = []
     passed, total = 0, sum(map(len, wanted.values()))
     with reader(settings) as consumer:
-        for topic in KEPT:  # one after the other: a file is open for each partition
+        for topic in names:  # one after the other: a file is open for each partition
             mine = {place: wanted[place] for place in sorted(wanted) if place[0] == topic}
             came = records(consumer, settings, mine, part_of(tell, passed, total))
             with _Topic(folder, point, [known.get(at) or Part(*at, builds[topic], 0) for at in mine]) as found:
@@ -165,10 +183,11 @@ class _Topic:
         return replace(before, next=end, last=last.offset, last_sha256=digest(last), files=(*before.files, file))
 
 
-def _ends(settings: Settings) -> dict[Place, int]:
+def _ends(settings: Settings, names: Sequence[str]) -> dict[Place, int]:
     """Return the offset after the last record of each partition that no open transaction holds back."""
     with LagReader(settings) as ends:
-        return {place: end for asked in _ASKED for place, end in ends.settled_offsets(asked).items()}
+        asked = [[topic for topic in order if topic in names] for order in (*_ASKED, _OTHERS)]
+        return {place: end for some in asked if some for place, end in ends.settled_offsets(some).items()}
 
 
 def _record(message: Message) -> Record:

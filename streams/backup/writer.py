@@ -11,14 +11,14 @@ from streams.backup.holes import Abort, Append, Commit, Mark, Write
 from streams.backup.manifest import Part
 from streams.backup.rows import Record
 from streams.catalogue import TOPICS
-from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, kafka, reading, said
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, kafka, once_led, reading, said
 from streams.errors import LabelloopError
 from streams.settings import Settings
 
 LIMIT_S = 30.0
 """How long Kafka may take for an answer."""
 
-AGAIN = "see that nobody else writes to this stack, then restore again"
+AGAIN = "see that nobody else writes to this stack, then begin again"
 
 _PAUSE_S = 0.002
 _DELIVERY_MS = 120_000
@@ -188,7 +188,7 @@ class Writer:
         limit = time.monotonic() + LIMIT_S
         at = TopicPartition(self._settings.topic(part.topic), part.partition)
         while True:
-            found = answer(self._settings, partial(self._ends.get_watermark_offsets, at, LIMIT_S))
+            found = answer(self._settings, partial(once_led, partial(self._ends.get_watermark_offsets, at, LIMIT_S)))
             if found is not None and found[1] == end:
                 self._next = end
                 return

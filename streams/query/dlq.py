@@ -8,13 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from streams import codec
 from streams.catalogue import ACTIONS, TOPICS
-from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, kafka, said
+from streams.clients import CLIENT_LOG, MAX_MESSAGE_BYTES, kafka, once_led, said
 from streams.clock import Clock
 from streams.dead_letters import MAX_CARRIED_KEY, Original
 from streams.errors import LabelloopError, NotNow, Poison
@@ -172,7 +173,8 @@ class Bodies:
     def _from(self, topic: str, partition: int, first: int, last: int) -> Iterator[Message]:
         """Yield the records from `first` to `last`, of those that are there; `topic` is a full name."""
         try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_LIMIT_S)
+            at = TopicPartition(topic, partition)
+            low, high = once_led(partial(self._consumer.get_watermark_offsets, at, _LIMIT_S))
         except KafkaException as error:
             raise LabelloopError(f"{topic} cannot be read: {said(error, self._settings)}") from error
         wanted = range(max(low, first), min(last + 1, high))

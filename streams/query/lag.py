@@ -1,6 +1,5 @@
 """How far the consumers are behind the log."""
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from streams.catalogue import ACTIONS, ITEM_FACTS, TOPICS
-from streams.clients import LEADERLESS, heed, kafka, said
+from streams.clients import answered, heed, kafka, once_led, said
 from streams.errors import LabelloopError
 from streams.query.log import reader, records
 from streams.settings import Settings
@@ -24,7 +23,6 @@ SOURCES = {
 }
 """What each consumer group reads; both are named without the prefix."""
 _LIMIT_S = 10.0
-_PAUSE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +135,11 @@ class LagReader:
             for topic in topics
             for partition in range(TOPICS[topic].partitions or self._settings.partitions)
         }
-        limit = time.monotonic() + _LIMIT_S
-        while True:
-            try:
-                return {wanted[at]: offset for at, offset in self._ask([*wanted], spec, isolation).items()}
-            except KafkaException as error:
-                if error.args[0].code() not in LEADERLESS or time.monotonic() >= limit:
-                    raise self._unanswered(error) from error
-                time.sleep(_PAUSE_S)
+        try:
+            found = once_led(lambda: self._ask([*wanted], spec, isolation), _LIMIT_S)
+        except KafkaException as error:
+            raise self._unanswered(error) from error
+        return {wanted[at]: offset for at, offset in found.items()}
 
     def _ask(
         self, wanted: Sequence[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel
@@ -156,7 +151,7 @@ class LagReader:
             dict.fromkeys(wanted, spec), isolation_level=isolation, request_timeout=_LIMIT_S
         )
         wait(futures.values())  # a client that is dropped with answers outstanding can crash the process
-        return {partition: future.result().offset for partition, future in futures.items()}
+        return answered({partition: future.result().offset for partition, future in futures.items()})
 
     def committed(self, group: str, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Return what a group has committed in each partition, 0 where nothing.

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import cast
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.clients import CLIENT_LOG, reading, said
 from streams.errors import LabelloopError
+from streams.origins import Headers, Origin, origins
 from streams.settings import Settings
 
 Tell = Callable[[int, int], None]
@@ -16,12 +18,18 @@ Tell = Callable[[int, int], None]
 _STALL_S = 90.0
 """How long nothing may come: longer than a dead worker's open transaction holds back readers."""
 
-_BATCH, _WAIT_S = 2000, 0.02
+_BATCH, _WAIT_S, _ASK_S = 2000, 0.02, 5.0
 
 
 def part_of(tell: Tell, before: int, total: int) -> Tell:
     """Return what is told of a part of some work: so much was done before, of so much in all."""
     return lambda passed, _: tell(before + passed, total)
+
+
+def earlier(message: Message) -> tuple[Origin, ...]:
+    """Return where a record lay in earlier builds of its topic."""
+    headers = cast(Headers | None, message.headers())  # a dict is for sending only
+    return origins(headers, copied=message.timestamp()[0] == TIMESTAMP_CREATE_TIME)
 
 
 @contextmanager
@@ -64,6 +72,9 @@ def records(
     names = {settings.topic(topic): topic for topic, _ in ranges}
     todo = {(settings.topic(topic), partition): wanted for (topic, partition), wanted in ranges.items() if wanted}
     passed, total = dict.fromkeys(todo, 0), sum(map(len, todo.values()))
+    with suppress(KafkaException):  # a broker that does not answer does not deliver either, which is told below
+        for topic in sorted({topic for topic, _ in todo}):  # of one it never asked about a client learns a second late
+            consumer.list_topics(topic, timeout=_ASK_S)
     consumer.assign([TopicPartition(*at, wanted.start) for at, wanted in todo.items()])
     limit = time.monotonic() + _STALL_S
     while todo:

@@ -4,6 +4,7 @@ import getpass
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -11,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams import codec
 from streams.catalogue import TIERS
-from streams.clients import CLIENT_LOG, heed, reading, said
+from streams.clients import CLIENT_LOG, heed, once_led, reading, said
 from streams.clock import Clock, SystemClock
 from streams.errors import LabelloopError
 from streams.events import Value, choice
@@ -222,12 +223,11 @@ class ReviewQueue:
                     self._partitions[partition] = max(self._partitions[partition], int(message.offset() or 0))
 
     def _end(self, partition: int) -> int:
+        topic = TopicPartition(self._settings.topic("review.state"), partition)
         try:
-            topic = TopicPartition(self._settings.topic("review.state"), partition)
-            _, end = self._consumer.get_watermark_offsets(topic, timeout=10, cached=False)
+            return once_led(partial(self._consumer.get_watermark_offsets, topic, 10, cached=False))[1]
         except KafkaException as error:
             raise LabelloopError(f"Kafka at {self._settings.kafka}: {said(error, self._settings)}") from error
-        return int(end)
 
     def _hold(self, task: Task, action: str, lease_ms: int | None) -> bool:
         before = self.get(task["item_id"])

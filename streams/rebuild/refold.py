@@ -1,6 +1,7 @@
 """Has the processor "items" build its state again from the facts, for instance when its rows have another format."""
 
 import shutil
+from collections.abc import Iterable
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -29,14 +30,31 @@ def refold(settings: Settings) -> None:
     """
     if _PROCESSOR in running(settings):
         raise LabelloopError(f"workers of {_PROCESSOR!r} run, or did until 10 s ago: stop them all, then try again")
-    admin, group = AdminClient(kafka(settings)), settings.topic(_PROCESSOR)
-    try:
-        admin.delete_consumer_groups([group], request_timeout=_LIMIT_S)[group].result(_LIMIT_S)
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-            raise LabelloopError(f"Kafka at {settings.kafka} refuses: {error.args[0].str()}") from error
+    forget_positions(settings, [_PROCESSOR])
     changelog = f"{_PROCESSOR}-state-changelog"
     topics.remove(settings, [changelog])
     topics.make(settings, [changelog])
-    for store in (settings.home / "state").glob(f"{group}-*"):
-        shutil.rmtree(store)
+    remove_stores(settings, [_PROCESSOR])
+
+
+def forget_positions(settings: Settings, consumers: Iterable[str]) -> None:
+    """Have consumers begin anew with the first record of every topic.
+
+    Raises:
+        LabelloopError: one runs, or the broker refuses.
+    """
+    admin = AdminClient(kafka(settings))
+    groups = [*map(settings.topic, consumers)]
+    for future in admin.delete_consumer_groups(groups, request_timeout=_LIMIT_S).values():
+        try:
+            future.result(_LIMIT_S)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise LabelloopError(f"Kafka at {settings.kafka} refuses: {error.args[0].str()}") from error
+
+
+def remove_stores(settings: Settings, processors: Iterable[str]) -> None:
+    """Remove what processors keep of their state in this data directory."""
+    for processor in processors:
+        for store in (settings.home / "state").glob(f"{settings.topic(processor)}-*"):
+            shutil.rmtree(store)

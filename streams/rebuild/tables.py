@@ -64,6 +64,28 @@ def rebuild_table(settings: Settings, table: str, *, swap: bool, tell: Tell = la
     return found
 
 
+def empty_tables(settings: Settings) -> None:
+    """Put an empty table in the place of each that the sink fills; it fills them anew when its positions are forgotten.
+
+    A new table, because an emptied one may go on to remember the ranges that it was given, and pass them over.
+    What `review_history` keeps of the past stays.
+
+    Raises:
+        LabelloopError: the server does not answer.
+    """
+    there = "SELECT name FROM system.tables WHERE database = currentDatabase()"
+    try:
+        with closing(Writer(settings.clickhouse)) as writer:
+            found = {str(name) for (name,) in writer.query(there)}
+            for table in sorted({*TABLES.values()} & found):
+                built = _make_beside(writer, table, "TABLE")
+                writer.query(f"CREATE TABLE {built} AS {table}")
+                writer.query(f"EXCHANGE TABLES {table} AND {built}")
+                writer.query(f"DROP TABLE {built}")
+    except NotNow as error:
+        raise LabelloopError(f"the tables could not be emptied: {error}") from error
+
+
 def rebuild_view(settings: Settings, name: str, *, swap: bool) -> Comparison:
     """Compare the definition of a view with what the migrations make of it.
 

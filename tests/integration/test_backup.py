@@ -223,12 +223,12 @@ HISTORY = frozenset({"review_tasks", "queue_history", "estimates_judged", "p_wro
 facts (see `review_history`). All others tell the present state."""
 
 
-def tables(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
+def tables(settings: Settings, places: frozenset[str] = frozenset()) -> dict[str, list[tuple[Any, ...]]]:
     """Return the content of all tables and views of data.
 
-    Of facts that is every column but the topic's name, which has the prefix; of the rest, what does not depend on
-    when and where the log got the records of the processors. Numbers that views compute are rounded to 9 digits: the
-    last ones depend on the order in which ClickHouse adds.
+    Of facts that is every column but the topic's name, which has the prefix, and `places`; of the rest, what does not
+    depend on when and where the log got the records of the processors. Numbers that views compute are rounded to 9
+    digits: the last ones depend on the order in which ClickHouse adds.
     """
     found = {}
     made = query(settings, "SELECT name, engine FROM system.tables WHERE database = currentDatabase()")
@@ -238,7 +238,7 @@ def tables(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
         names = query(
             settings, f"SELECT name FROM system.columns WHERE table = '{table}' AND database = currentDatabase()"
         )
-        hidden = {"_topic"} if table in FACTS else VOLATILE | {"refused_at"}
+        hidden = {"_topic", *places} if table in FACTS else VOLATILE | {"refused_at"}
         columns = ", ".join(f"`{name}`" for (name,) in names if name not in hidden)
         final = "" if engine == "View" else "FINAL"
         rows = query(settings, f"SELECT {columns} FROM {table} {final}")

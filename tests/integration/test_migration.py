@@ -28,6 +28,7 @@ from streams.replay.compare import difference
 from streams.replay.reading import ends_at, read_past
 from streams.replay.settled import _unsent
 from streams.settings import Settings
+from streams.sinks import bodies
 from streams.sinks.checks import check_tables
 from streams.sinks.migrate import migrate
 from streams.sinks.tables import columns
@@ -137,11 +138,15 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
         ours = resources.directory
         monkeypatch.setattr(resources, "directory", lambda name: folder if name == "schemas" else ours(name))
         monkeypatch.setattr(codec, "_registry", codec._Registry())
-        columns.cache_clear()
+        forget()
+
+    def forget() -> None:
+        for made_of_the_contract in (columns, codec._reader, codec._writer, bodies._fields):
+            made_of_the_contract.cache_clear()
 
     yield put
     monkeypatch.undo()
-    columns.cache_clear()
+    forget()
 
 
 def written_under(settings: Settings, topic: str) -> set[int]:

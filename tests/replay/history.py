@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from hashlib import md5
 from io import BytesIO
+from math import isclose
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,9 @@ HISTORIES = Path(__file__).parent / "histories"
 
 PARTITIONS = 4
 """Partitions of the item-keyed topics in every history."""
+
+_ROUNDING = 1e-9
+"""What numbers may differ by: products of arrays are rounded as a processor likes, and fits go on from there."""
 
 _RECORD = {
     "type": "record",
@@ -204,5 +208,11 @@ def _unlike(before: Any, after: Any, where: str) -> Iterator[str]:
     if isinstance(before, dict) and isinstance(after, dict):
         for name in sorted({*before, *after}):
             yield from _unlike(before.get(name), after.get(name), f"{where}.{name}".lstrip("."))
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for n, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from _unlike(one, other, f"{where}.{n}".lstrip("."))
+    elif isinstance(before, float) and isinstance(after, float):
+        if not isclose(before, after, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+            yield f"{where + ' ' if where else ''}was {before!r}, is now {after!r}"
     elif before != after:
         yield f"{where + ' ' if where else ''}was {before!r:.200}, is now {after!r:.200}"

@@ -95,6 +95,7 @@ ROW = {"item_id": "i", "tier": "p0", "posterior": {"a": 1.0}}
     [
         ({"tier": "p1"}, "review.state p/i: tier was 'p0', is now 'p1'"),
         ({"posterior": {"a": 1.0, "b": 1.0}}, "review.state p/i: posterior.b was None, is now 1.0"),
+        ({"posterior": {"a": 0.99999}}, "review.state p/i: posterior.a was 1.0, is now 0.99999"),
         ({"owner": "ria"}, "review.state p/i: owner was None, is now 'ria'"),
     ],
 )
@@ -107,6 +108,7 @@ def test_what_is_gone_or_new_is_named_and_a_later_field_is_not() -> None:
     one, other = Statement("review.state", "p/i", 36, ROW), Statement("live", "p/i", None, 1)
     assert [*differences([one], [other])] == ["review.state p/i: is gone", "live p/i: is new"]
     assert not [*differences([one], [one._replace(value={**ROW, "of_a_later_schema": 1})])]
+    assert not [*differences([one], [one._replace(value={**ROW, "posterior": {"a": 1 - 1e-15}})])]
     inner = {"verdict": {"reviewer": "ria", "at": 5}}  # `at` came with schema 36
     before = one._replace(schema=33, value={"verdict": {"reviewer": "ria"}})
     assert not [*differences([before], [one._replace(value=inner)])]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from streams import codec, events
 from streams.events import Event
 from streams.keys import item_key
+from streams.origins import Origin
 from streams.processors.item_state import MAX_ITEM_BYTES
 from streams.processors.items import Items
 from streams.projects import Projects
@@ -125,6 +126,13 @@ def test_places_are_those_of_first_copies() -> None:
     }
 
 
+def test_places_tell_where_a_fact_lay_before_the_log_was_moved() -> None:
+    log = log_of([correct("i", "dog")])
+    before = (Origin(1, 0, 41),)
+    found = build(PROJECT, [one._replace(earlier=before) for one in log], Projects(), PARTITIONS)
+    assert [place.earlier for place in found.places.values()] == [before]
+
+
 def test_other_kinds_are_resolved_by_their_own_consensus() -> None:
     several = [
         ("labels", fact("labels", f"ann-{n}", item_id="i", value=events.value_of("choices", ["cat", "dog"])))
@@ -211,8 +219,9 @@ def test_rows_are_what_the_processor_tells_once_it_knows_the_fit() -> None:
     from streams.processors.answer import answer
     from streams.processors.snapshots import resolved
     from streams.processors.task import consensus
+    from streams.quality.fitted import learnt
     from streams.quality.project import Project
-    from streams.quality.skill import Scorer, learnt
+    from streams.quality.skill import Scorer
 
     draw = random.Random(5)
     facts: Facts = []
