@@ -47,6 +47,7 @@ _COMMANDS = {
     "migrate": "upgrade",
     "refold": "upgrade",
     "rebuild": "rebuild",
+    "plan": "plan",
     "simulate-review": "simulate",
     "demo": "demo",
     "schemas": "schemas",

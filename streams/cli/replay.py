@@ -16,12 +16,13 @@ from streams.cli.options import F, data_option, project_option
 from streams.cli.project import read_policy
 from streams.errors import LabelloopError
 from streams.keys import item_key
+from streams.origins import Cut
 from streams.people import People, read_people
 from streams.processors.task import label_text
 from streams.projects import POLICY_FIELDS, Policy
 from streams.replay.compare import Difference, difference, queue
 from streams.replay.past import Past
-from streams.replay.reading import Ends, ends_at, ends_in, listed, read_past, read_story
+from streams.replay.reading import ends_at, ends_in, listed, read_past, read_story
 from streams.replay.settled import Settled, settled
 from streams.settings import Settings
 from streams.terminal import Console
@@ -44,7 +45,7 @@ def _place_options(command: F) -> F:
     return at(offsets(command))
 
 
-def _ends(settings: Settings, at: str | None, offsets: Path | None) -> Ends:
+def _ends(settings: Settings, at: str | None, offsets: Path | None) -> Cut:
     if at and offsets:
         raise click.UsageError("give --at or --offsets, not both")
     return ends_in(settings, offsets) if offsets else ends_at(settings, read_time(at, "--at") if at else None)

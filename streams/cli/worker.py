@@ -1,10 +1,14 @@
 """`labelloop worker`: the long-running processes, one command each."""
 
+import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from streams.cli.options import data_option
+from streams.errors import LabelloopError
 from streams.settings import Settings
 
 
@@ -15,16 +19,44 @@ def worker() -> None:
 
 @worker.command()
 @click.option("--slot", type=click.IntRange(0), help="Place among the workers; default: the first free one here.")
+@click.option(
+    "--processes", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the work."
+)
 @data_option
-def items(slot: int | None, data: Path | None) -> None:
+def items(slot: int | None, processes: int, data: Path | None) -> None:
     """Fold facts into review tasks, disagreement and judgements.
 
-    Example: labelloop worker items --slot 1
-    """
-    from streams.processors.items_app import create
-    from streams.transport.worker import run
+    As many processes as the topics have partitions can share the work. One that dies is started again.
 
-    run(Settings.load(data), "items", create, slot)
+    \b
+    Examples:
+      labelloop worker items --slot 1
+      labelloop worker items --processes 4
+    """
+    settings = Settings.load(data)
+    if processes == 1:
+        from streams.processors.items_app import create
+        from streams.transport.worker import run
+
+        run(settings, "items", create, slot)
+    if slot is not None:
+        raise LabelloopError("--slot is for one process: leave it out, each of several takes a free one")
+    if processes > settings.partitions:
+        raise LabelloopError(
+            f"{processes} processes cannot share {settings.partitions} partitions: ask for at most that many, or "
+            "move the log to more of them: labelloop rebuild --partitions N"
+        )
+    sys.exit(_several(settings, (sys.executable, "-m", "streams.cli", "worker", "items"), processes))
+
+
+def _several(settings: Settings, command: Sequence[str], count: int) -> int:
+    from streams.embedded import several
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)  # what Ctrl-C is
+    return several.run(settings, command, count, lambda line: click.echo(line, err=True))
 
 
 @worker.command()

@@ -12,14 +12,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 
 
-def spawn(command: Sequence[str], log: Path, env: Mapping[str, str], cwd: Path) -> "subprocess.Popen[bytes]":
-    """Start a command whose output is appended to a log file.
+def spawn(command: Sequence[str], log: Path | None, env: Mapping[str, str], cwd: Path) -> "subprocess.Popen[bytes]":
+    """Start a command whose output is appended to a log file, None: goes where that of this process goes.
 
     It gets a session of its own: Ctrl-C in the terminal reaches the parent alone, which stops its children in order.
 
@@ -30,19 +31,26 @@ def spawn(command: Sequence[str], log: Path, env: Mapping[str, str], cwd: Path) 
         raise RuntimeError("children are started by the main thread: they die with the thread that started them")
     wrapper = [sys.executable, "-S", "-E", __file__, str(os.getpid())]
     stdin = subprocess.DEVNULL if sys.platform == "linux" else subprocess.PIPE
-    with log.open("ab") as out:
+    with contextlib.nullcontext() if log is None else log.open("ab") as out:
         return subprocess.Popen(
             [*wrapper, *command], stdin=stdin, stdout=out, stderr=out, env=env, cwd=cwd, start_new_session=True
         )
 
 
 def stop(process: "subprocess.Popen[bytes]", seconds: float) -> None:
-    """Ask a child of `spawn` to end, wait so many seconds, then kill what is left; return when it is gone."""
-    if process.poll() is None:
-        process.terminate()
+    """Do as `stop_all` does, with one child."""
+    stop_all([process], seconds)
+
+
+def stop_all(processes: "Sequence[subprocess.Popen[bytes]]", seconds: float) -> None:
+    """Ask children of `spawn` to end, wait so many seconds for all, kill what is left; return when they are gone."""
+    for process in processes:
+        process.terminate()  # does nothing to one that has ended
+    limit = time.monotonic() + seconds
+    for process in processes:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-    kill(process)
+            process.wait(max(0.0, limit - time.monotonic()))
+        kill(process)
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:

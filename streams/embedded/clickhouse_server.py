@@ -14,6 +14,7 @@ _SERVE = (
 
 def serve(root: Path) -> None:
     """Serve the configuration of a folder; does not return."""
+    os.nice(5)  # beside the broker and the workers: an insert or a query takes every core it finds, the queue waits
     with tempfile.TemporaryDirectory() as empty:  # importing chdb where a config.xml lies would start on it
         os.chdir(empty)
         from chdb import _chdb

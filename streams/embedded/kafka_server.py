@@ -8,7 +8,9 @@ open for ever in the log, and no read_committed reader passes it. (`KRaftMetadat
 "unknown topic" where it means "no leader at present"; up to 4.0 it did not.)
 
 So after an end that was not in order the metadata quorum is started alone first, with a short session time-out, until
-it has fenced the old registration. The broker then starts without leaders, and without the wait.
+it has fenced the old registration. The broker then starts without leaders, and without the wait. Before 4.0 a quorum
+fenced nobody while it heard of nobody: such a broker, which has no such fault either, is given a session time-out that
+it can wait for.
 """
 
 import os
@@ -26,6 +28,8 @@ CLEAN = ".kafka_cleanshutdown"
 
 _LIMIT_S = 60
 _SESSION_MS = 1000
+_OLD_SESSION_MS = 6000  # as long such a broker waits for its predecessor's end
+_OLD_JAR = re.compile(r"/kafka_[\d.]+-[0-3]\.")
 _TOLD = 20  # last lines of the quorum's log that an error shows
 _REPLAYED = re.compile(r"Replayed .*(?:RegisterBrokerRecord|BrokerRegistrationChangeRecord)\(.*\bfenced=(-?\w+)")
 _ACTIVE = "Performing controller activation"
@@ -85,17 +89,26 @@ def retire(config: Path, java: list[str]) -> None:
         child.stop(quorum, _LIMIT_S)  # in order, so that what it logged is in its log
 
 
+def is_before_4(java: Iterable[str]) -> bool:
+    """Return whether a JVM's class path has a broker whose quorum alone fences nobody."""
+    return any(map(_OLD_JAR.search, java))
+
+
 def main(config: Path, java: list[str]) -> None:
     """Retire a killed predecessor, then become the broker; does not return."""
+    override: list[str] = []
     log_dir = Path(settings_of(config.read_text())["log.dirs"])
     if (log_dir / "__cluster_metadata-0").exists() and not (log_dir / CLEAN).exists():
-        try:
-            retire(config, java)
-        except EOFError:
-            log = config.with_name("quorum.log")
-            sys.exit(f"the metadata quorum does not start alone; {log} ends with:\n{child.last_lines(log, _TOLD)}")
+        if is_before_4(java):
+            override = ["--override", f"broker.session.timeout.ms={_OLD_SESSION_MS}"]
+        else:
+            try:
+                retire(config, java)
+            except EOFError:
+                log = config.with_name("quorum.log")
+                sys.exit(f"the metadata quorum does not start alone; {log} ends with:\n{child.last_lines(log, _TOLD)}")
     sys.stderr.flush()
-    os.execv(java[0], [*java, "kafka.Kafka", str(config)])
+    os.execv(java[0], [*java, "kafka.Kafka", str(config), *override])
 
 
 def _follow(log: Path, writer: "subprocess.Popen[bytes]") -> Iterator[str]:

@@ -1,6 +1,5 @@
 """Keeps processes running: starts them, notices their ends, starts them again or gives them up, stops them in order."""
 
-import contextlib
 import subprocess
 import time
 from collections.abc import Callable
@@ -107,14 +106,7 @@ class Supervisor:
     def stop(self) -> None:
         """End the workers, then the servers; return when all are gone."""
         for group in (self._workers, self._servers):
-            running = [member.popen for member in group if member.popen]
-            for popen in running:
-                popen.terminate()
-            deadline = time.monotonic() + STOP_SECONDS
-            for popen in running:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    popen.wait(max(0.0, deadline - time.monotonic()))
-                child.kill(popen)
+            child.stop_all([member.popen for member in group if member.popen], STOP_SECONDS)
 
     def _may_start(self, member: _Member) -> bool:
         """Return whether what the process needs is there: a worker without its servers would only fail again."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from streams.embedded import kafka
-from streams.embedded.kafka_server import lines_until_fenced, quorum_config, settings_of
+from streams.embedded.kafka_server import is_before_4, lines_until_fenced, quorum_config, settings_of
 
 ACTIVE = "WARN [QuorumController id=1] Performing controller activation."
 
@@ -49,3 +49,9 @@ def test_the_quorum_alone_uses_the_brokers_folder_and_listens_to_its_own_port_on
     assert (alone["log.dirs"], alone["node.id"]) == ("/a {folder}", "1")
     assert "advertised.listeners" not in alone
     assert int(alone["broker.session.timeout.ms"]) < int(settings_of(broker)["broker.session.timeout.ms"])
+
+
+@pytest.mark.parametrize(("version", "old"), [("3.7.2", True), ("3.9.2", True), ("4.3.1", False), ("10.0.0", False)])
+def test_a_broker_before_4_is_known_by_its_jar(version: str, old: bool) -> None:
+    path = f"/jars/kafka-clients-{version}.jar:/jars/kafka_2.13-{version}.jar:/jars/slf4j-simple-1.7.36.jar"
+    assert is_before_4(["java", "-Xmx512m", "-cp", path]) is old

@@ -1,0 +1,1 @@
+"""How much of everything so many labels need: a model of straight lines, its measured constants beside it."""
