@@ -3,7 +3,8 @@ PY := .venv/bin/python
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-kafka check bench bench-runtimes bench-quality bench-loop chaos chaos-kills chaos-mutants fuzz clean lock
+.PHONY: help demo up test test-kafka check bench bench-runtimes bench-sink bench-quality bench-latency bench-recovery \
+	bench-capacity bench-scale bench-views bench-loop bench-growth chaos chaos-kills chaos-mutants fuzz clean lock
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -41,8 +42,29 @@ bench: .venv/ready  ## Throughput beside plain Kafka and stock Faust; writes ben
 bench-runtimes: .venv/ready  ## The same work on labelloop, Faust, Quix Streams, Bytewax and plain Kafka; writes bench/results/runtimes.json
 	$(PY) -m bench.runtimes
 
+bench-sink: .venv/ready  ## The ClickHouse sink beside clickhouse-driver with prepared columns; writes bench/results/sink.json
+	$(PY) -m bench.sink
+
+bench-growth: .venv/ready  ## What a label costs as a project grows, without a broker; writes bench/results/growth.json
+	$(PY) -m bench.growth
+
 bench-quality: .venv/ready  ## Truth and review order beside the best libraries; writes bench/results/quality.json
 	$(PY) -m bench.quality
+
+bench-latency: .venv/ready  ## From publishing to the queue and to ClickHouse, in ms; writes bench/results/latency.json
+	$(PY) -m bench.latency
+
+bench-recovery: .venv/ready  ## State of 100,000 and 1,000,000 items from the changelog alone; writes bench/results/recovery.json
+	$(PY) -m bench.recovery
+
+bench-capacity: .venv/ready  ## What labels take of disk, memory and CPU, beside the model of `labelloop plan`
+	$(PY) -m bench.capacity
+
+bench-views: .venv/ready  ## The analysts' queries over 10 million labels, cold and warm; writes bench/results/views.json
+	$(PY) -m bench.views
+
+bench-scale: .venv/ready  ## Two items workers beside one, and the pause when one joins or leaves; writes bench/results/scale.json
+	$(PY) -m bench.scale
 
 bench-loop: .venv/ready  ## Reviews and retraining beside the cleanlab loop (hours; resumes); writes bench/results/loop.json
 	$(PY) -m bench.loop

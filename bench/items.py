@@ -22,6 +22,8 @@ from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 from rich.table import Table
 
+from bench.runtimes.rounds import Took
+from bench.runtimes.task import peak_mb
 from bench.workload import labels, publish
 from streams.embedded import child, clickhouse, kafka, launch, ports
 from streams.errors import LabelloopError
@@ -57,23 +59,45 @@ def servers(home: Path) -> Iterator[Settings]:
         yield Settings(home, f"{ports.LOCALHOST}:{chosen['kafka']}", writer, writer)
 
 
-def worker_rate(settings: Settings, name: str, count: int) -> float:
-    """Return the events a second of a worker process, from its joining the group to its last commit."""
+def apart(settings: Settings, prefix: str) -> Settings:
+    """Return the same servers with topics and tables of a run's own."""
+    database = replace(settings.clickhouse, database=prefix)
+    return replace(settings, prefix=prefix, clickhouse=database, analyst=database)
+
+
+def worker_took(settings: Settings, name: str, count: int) -> Took:
+    """Return what a worker process takes for the labels, from its joining the group to its last commit.
+
+    Raises:
+        LabelloopError: it did not finish.
+    """
     environment = os.environ | settings.environment()
     log = launch.log_file(settings.home, f"{settings.prefix}-{name}")
     log.parent.mkdir(parents=True, exist_ok=True)
     process = child.spawn([sys.executable, "-m", "streams.cli", "worker", name], log, environment, settings.home)
     try:
-        limit, started = time.monotonic() + _LIMIT_S, 0.0
+        limit, started, cpu = time.monotonic() + _LIMIT_S, 0.0, 0.0
         while time.monotonic() < limit and process.poll() is None:
             if not started:
-                started = time.perf_counter() if _has_joined(settings, name) else 0.0
+                started, cpu = (
+                    (time.perf_counter(), _cpu_seconds(process.pid)) if _has_joined(settings, name) else (0.0, 0.0)
+                )
             elif not next(e.records for e in lag(settings) if (e.group, e.topic) == (name, "labels")):
-                return count / (time.perf_counter() - started)
+                seconds = time.perf_counter() - started
+                return Took(count, seconds, _cpu_seconds(process.pid) - cpu, peak_mb(process.pid))
             time.sleep(0.02)
     finally:
         child.stop(process, 30)
     raise LabelloopError(f"the {name} worker did not finish; {log} ends with:\n{child.last_lines(log)}")
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process so far, all threads; 0 where there is no /proc to tell it."""
+    told = Path(f"/proc/{pid}/stat")
+    if not told.is_file():
+        return 0.0
+    user, system = told.read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _has_joined(settings: Settings, name: str) -> bool:
@@ -104,14 +128,13 @@ def peer_rate(settings: Settings, module: str, count: int, out_prefix: str) -> f
 def one_round(settings: Settings, number: int, records: Sequence[tuple[bytes, bytes]]) -> dict[str, float]:
     """Return the events a second of each runtime, on topics of the round's own."""
     prefix = f"r{number}"
-    database = replace(settings.clickhouse, database=prefix)
-    here = replace(settings, prefix=prefix, clickhouse=database, analyst=database)
+    here = apart(settings, prefix)
     ensure(here)
     migrate(here)
     publish(here, list(records))
     return {
-        "sink": worker_rate(here, "sink", len(records)),
-        "labelloop": worker_rate(here, "items", len(records)),
+        "sink": worker_took(here, "sink", len(records)).rate,
+        "labelloop": worker_took(here, "items", len(records)).rate,
         "plain": peer_rate(here, "plain", len(records), f"{prefix}-plain"),
         "faust": peer_rate(here, "stock", len(records) // STOCK_SHARE, f"{prefix}-stock"),
     }

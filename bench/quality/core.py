@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 
 from bench.quality.data import DataSet, Row
+from streams.quality.fitted import learnt
 from streams.quality.label_models import PLAIN, confusion
 from streams.quality.labels import Floats, Ints, arrange
-from streams.quality.skill import Scorer, learnt
+from streams.quality.skill import Scorer
 from streams.quality.truth import Truth, infer
 
 Arrival = Literal["mixed", "by item"]

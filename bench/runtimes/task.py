@@ -68,15 +68,18 @@ class Stopwatch:
         took = {
             "seconds": time.perf_counter() - self._began,
             "cpu_seconds": time.process_time() - self._cpu,
-            "peak_mb": _peak_mb(),
+            "peak_mb": peak_mb(),
         }
         print("took", json.dumps(took), flush=True)
         os._exit(0)
 
 
-def _peak_mb() -> float:
-    """Return the largest resident memory of this process; on Linux without that of the one it came from."""
-    status = Path("/proc/self/status")
+def peak_mb(pid: int | None = None) -> float:
+    """Return the largest resident memory of a process, this one by default.
+
+    Without /proc it is this process alone that can be told of, and that of the one it came from may be in it.
+    """
+    status = Path(f"/proc/{pid or 'self'}/status")
     if status.is_file():
         words = status.read_text().split()
         return int(words[words.index("VmHWM:") + 1]) / 1024

@@ -1,0 +1,1 @@
+"""The analysts' views over many labels: how fast each answers, and by what plan."""
