@@ -1,9 +1,6 @@
 """Kill -9 of a worker, a sink, the broker or ClickHouse amid an import: the views are as if nothing had happened."""
 
 import json
-import os
-import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from streams.embedded import child, state
 from streams.errors import LabelloopError
 from streams.producers.import_file import import_file
 from streams.producers.producer import Producer
 from streams.query.lag import end_offsets, lag
 from streams.query.settle import settle
-from streams.settings import Settings, read_stack
+from streams.settings import Settings
 from streams.sinks.tables import TABLES, VOLATILE
 from streams.sinks.writer import Writer
-from tests.crash.cluster import ROOT, wait_until
+from tests.crash.cluster import wait_until
+from tests.crash.stack import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.timeout(600)]
 
@@ -46,53 +43,6 @@ def _timed(n: int, line: str) -> str:
     annotator's answers: an alarm for drift may then go off at another one.
     """
     return json.dumps({**json.loads(line), "timestamp": BEGAN_MS + 1000 * n}) + "\n"
-
-
-class Stack:
-    """A supervisor in a process of its own.
-
-    Args:
-        home: Its data directory.
-        part: What it runs, see `tests.crash.stack`.
-        environ: Variables that name servers, prefix and database.
-    """
-
-    def __init__(self, home: Path, part: str, environ: dict[str, str]) -> None:
-        home.mkdir()
-        self.home = home
-        env = {name: value for name, value in os.environ.items() if not name.startswith("LABELLOOP_")} | environ
-        self._log = home / "console"
-        self._process = child.spawn((sys.executable, "-m", "tests.crash.stack", str(home), part), self._log, env, ROOT)
-
-    def wait(self) -> None:
-        """Wait until all of it runs."""
-
-        def runs() -> bool:
-            assert self._process.poll() is None, self._log.read_text()
-            return read_stack(self.home) is not None
-
-        wait_until(runs, "the stack's start", 120)
-
-    def kill(self, name: str) -> None:
-        """End one of its processes as by kill -9 and see it being started again."""
-        status = self._status(name)
-        assert status.pid is not None, self._log.read_text()
-        os.kill(status.pid, signal.SIGKILL)
-        wait_until(lambda: self._status(name).restarts > status.restarts, f"the restart of {name}")
-
-    def tell(self) -> None:
-        """Print what its processes said last: what a failed test shows of them."""
-        for status in state.read_statuses(self.home):
-            print(status)
-            log = (self.home / "logs" / f"{status.name}.log").read_text(errors="replace").splitlines()
-            print("\n".join(line for line in log if " aiokafka" not in line and "%3|" not in line)[-4000:])
-
-    def stop(self) -> None:
-        """Stop it in order."""
-        child.stop(self._process, 60)
-
-    def _status(self, name: str) -> state.Status:
-        return next(status for status in state.read_statuses(self.home) if status.name == name)
 
 
 @pytest.fixture(scope="module")

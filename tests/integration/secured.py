@@ -11,7 +11,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -78,14 +78,21 @@ class Authority:
             .add_extension(basic, critical=True)
         )
 
-    def signed(self, name: str, days: int = 1) -> Path:
-        """Return a file with the key and certificate of a server at 127.0.0.1, valid for so many days."""
+    def signed(self, name: str, days: int = 1, also: Sequence[str] = ()) -> Path:
+        """Return a file with the key and certificate of a server at 127.0.0.1, valid for so many days.
+
+        Args:
+            name: The common name.
+            days: How long it is valid.
+            also: Names of the server.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(ports.LOCALHOST))])
+        names = [x509.IPAddress(ipaddress.ip_address(ports.LOCALHOST)), *map(x509.DNSName, also)]
+        address = x509.SubjectAlternativeName(names)
         built = self._built(subject, key, x509.BasicConstraints(ca=False, path_length=None), days)
         pem = serialization.Encoding.PEM
-        file = self.folder / f"{name}{days}.pem"
+        file = self.folder / f"{name}{days}{''.join(also)}.pem"
         file.write_bytes(
             key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
             + built.add_extension(address, critical=False).sign(self.key, hashes.SHA256()).public_bytes(pem)
@@ -214,7 +221,10 @@ class Secured:
             f"{plain}"
             f"listeners={','.join(f'{name}://{where}' for name, where in at.items())}\n"
             f"advertised.listeners=BROKER://{at['BROKER']},CLIENTS://{at['CLIENTS']}\n"
-            f"ssl.keystore.location={self.certificate}\nssl.truststore.location={self.authority.file}\n"
+            f"listener.name.clients.ssl.keystore.location={self.certificate}\n"
+            # Kafka 3.7 asks for the name of the address where its controller is
+            f"ssl.keystore.location={self.authority.signed('labelloop-broker', also=['localhost'])}\n"
+            f"ssl.truststore.location={self.authority.file}\n"
         )
         java = (str(JAVA), *broker._JVM, "-cp", jars.class_path())
         scram = f"SCRAM-SHA-512=[name=admin,password={self.passwords['admin']}]"
