@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams import resources
 from streams.embedded import jars
+from streams.embedded.kafka_server import STARTING
 from streams.embedded.launch import Process
 from streams.embedded.ports import LOCALHOST
 from streams.errors import LabelloopError
@@ -69,7 +70,14 @@ def prepare(root: Path, port: int, controller_port: int) -> Process:
         if formatted.returncode:
             raise LabelloopError(f"cannot format {log_dir}, delete it and start again:\n{formatted.stderr.strip()}")
     server = (sys.executable, "-m", "streams.embedded.kafka_server", str(config), *java)
-    return Process(NAME, server, is_ready=lambda: is_ready(port))
+
+    def serves() -> bool:
+        ready = is_ready(port)
+        if ready:
+            (root / STARTING).unlink(missing_ok=True)
+        return ready
+
+    return Process(NAME, server, is_ready=serves)
 
 
 def new_cluster_id() -> str:

@@ -8,9 +8,9 @@ open for ever in the log, and no read_committed reader passes it. (`KRaftMetadat
 "unknown topic" where it means "no leader at present"; up to 4.0 it did not.)
 
 So after an end that was not in order the metadata quorum is started alone first, with a short session time-out, until
-it has fenced the old registration. The broker then starts without leaders, and without the wait. Before 4.0 a quorum
-fenced nobody while it heard of nobody: such a broker, which has no such fault either, is given a session time-out that
-it can wait for.
+it has fenced the old registration and that is in its log. The broker then starts without leaders, and without the wait.
+Before 4.0 a quorum fenced nobody while it heard of nobody: such a broker, which has no such fault either, is given a
+session time-out that it can wait for.
 """
 
 import os
@@ -24,7 +24,9 @@ from pathlib import Path
 from streams.embedded import child
 
 CLEAN = ".kafka_cleanshutdown"
-"""File that Kafka leaves in its folder when it has ended in order."""
+"""File that Kafka leaves in its folder when it has ended in order; also when its start failed in order."""
+STARTING = "starting"
+"""File beside the configuration while a broker starts: found at a start, the one before has failed."""
 
 _LIMIT_S = 60
 _SESSION_MS = 1000
@@ -33,6 +35,8 @@ _OLD_JAR = re.compile(r"/kafka_[\d.]+-[0-3]\.")
 _TOLD = 20  # last lines of the quorum's log that an error shows
 _REPLAYED = re.compile(r"Replayed .*(?:RegisterBrokerRecord|BrokerRegistrationChangeRecord)\(.*\bfenced=(-?\w+)")
 _ACTIVE = "Performing controller activation"
+_WRITTEN = re.compile(r"Read-write operation .* will be completed when the log reaches offset (\d+)")
+_COMMITTED = re.compile(r"Completing purgatory items up to offset (\d+)")
 
 
 def settings_of(config: str) -> dict[str, str]:
@@ -50,19 +54,28 @@ def quorum_config(config: str) -> str:
 
 
 def lines_until_fenced(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the quorum's log up to the line at which it is active and its broker is fenced.
+    """Yield the quorum's log up to the line at which it is active and its broker is fenced, and that is committed.
+
+    What an active quorum tells as replayed is yet to be written: it waits for company for `append.linger`, 25 ms, and
+    is lost if the quorum is stopped before.
 
     Raises:
         EOFError: the log ends before.
     """
     active, fenced = False, True  # what was never registered need not be fenced
+    written: int | None = 0  # offset up to which the log must be committed; None: of a fencing, yet to be told
     for line in lines:
         yield line
         active = active or _ACTIVE in line
         if replayed := _REPLAYED.search(line):
             # a registration says true or false; a change of one says 1, -1, or 0 for "as before"
             fenced = {"true": True, "1": True, "false": False, "-1": False}.get(replayed[1], fenced)
-        if active and fenced:
+            written = None if active else 0
+        elif written is None and (told := _WRITTEN.search(line)):
+            written = int(told[1])
+        elif written and (told := _COMMITTED.search(line)) and int(told[1]) >= written:
+            written = 0
+        if active and fenced and written == 0:
             return
     raise EOFError
 
@@ -80,8 +93,9 @@ def retire(config: Path, java: list[str]) -> None:
     alone, log = config.with_name("quorum.properties"), config.with_name("quorum.log")
     alone.write_text(quorum_config(config.read_text()))
     log.unlink(missing_ok=True)
-    told = "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller=info"
-    quorum = child.spawn([*java, told, "kafka.Kafka", str(alone)], log, os.environ, config.parent)
+    logger = "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller"
+    told = (f"{logger}=info", f"{logger}.QuorumController=debug")
+    quorum = child.spawn([*java, *told, "kafka.Kafka", str(alone)], log, os.environ, config.parent)
     try:
         for _ in lines_until_fenced(_follow(log, quorum)):
             pass
@@ -98,7 +112,9 @@ def main(config: Path, java: list[str]) -> None:
     """Retire a killed predecessor, then become the broker; does not return."""
     override: list[str] = []
     log_dir = Path(settings_of(config.read_text())["log.dirs"])
-    if (log_dir / "__cluster_metadata-0").exists() and not (log_dir / CLEAN).exists():
+    starting = config.with_name(STARTING)
+    in_order = (log_dir / CLEAN).exists() and not starting.exists()
+    if (log_dir / "__cluster_metadata-0").exists() and not in_order:
         if is_before_4(java):
             override = ["--override", f"broker.session.timeout.ms={_OLD_SESSION_MS}"]
         else:
@@ -107,6 +123,7 @@ def main(config: Path, java: list[str]) -> None:
             except EOFError:
                 log = config.with_name("quorum.log")
                 sys.exit(f"the metadata quorum does not start alone; {log} ends with:\n{child.last_lines(log, _TOLD)}")
+    starting.touch()  # its end is the first sign that this broker serves: `kafka.prepare`
     sys.stderr.flush()
     os.execv(java[0], [*java, "kafka.Kafka", str(config), *override])
 

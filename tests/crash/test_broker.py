@@ -1,5 +1,6 @@
 """A broker that stops or is killed: a worker survives it or ends with 70; nothing is lost, doubled or left hanging."""
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -50,6 +51,13 @@ class Broker:
         assert self._running is not None
         child.kill(self._running)
         self._running = None
+
+    def prepare(self, changes: str = "") -> tuple[Path, tuple[str, ...]]:
+        """Write its configuration, with other settings after it; return that file and the command to run it."""
+        process = broker.prepare(self._home / "kafka", self._ports["kafka"], self._ports["controller"])
+        config = self._home / "kafka" / "server.properties"
+        config.write_text(config.read_text() + changes)
+        return config, process.argv
 
     def ended_in_order(self) -> bool:
         """Return whether its files say so."""
@@ -142,3 +150,24 @@ def test_a_kill_leaves_no_transaction_hanging(own_broker: Broker) -> None:
     assert end(IsolationLevel.READ_COMMITTED) == 2
     own_broker.stop()
     assert own_broker.ended_in_order()
+
+
+def test_a_killed_brokers_registration_is_retired_for_good(own_broker: Broker) -> None:
+    """The quorum is not stopped before its fencing is in the log, however long that waits for company."""
+    own_broker.kill()
+    config, command = own_broker.prepare("controller.quorum.append.linger.ms=4000\n")
+    kafka_server.retire(config, list(command[4:]))
+    (config.parent / "log" / kafka_server.CLEAN).touch()  # so that the start trusts what was done
+    own_broker.start()
+
+
+def test_a_broker_comes_back_after_a_start_that_failed(own_broker: Broker, tmp_path: Path) -> None:
+    """Such a start leaves Kafka's mark of an end in order, and the killed broker's registration as it was."""
+    own_broker.kill()
+    config, command = own_broker.prepare("initial.broker.registration.timeout.ms=2000\n")
+    (config.parent / "log" / kafka_server.CLEAN).touch()
+    failed = child.spawn(command, tmp_path / "failed.log", os.environ, tmp_path)
+    assert failed.wait(90) == 1
+    assert "unable to register with the controller quorum" in (tmp_path / "failed.log").read_text()
+    assert own_broker.ended_in_order()
+    own_broker.start()

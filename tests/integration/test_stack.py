@@ -47,7 +47,10 @@ class Stack:
         return {status.name: status for status in state.read_statuses(self.home)}
 
     def wait_for(self, condition: Callable[[dict[str, Status]], bool]) -> dict[str, Status]:
-        eventually(lambda: condition(self.statuses()), f"a change of {self.statuses()}, {self.said()}", 90)
+        try:
+            eventually(lambda: condition(self.statuses()), f"a change of {self.statuses()}", 90)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; now {self.statuses()}, {self.said()}") from None
         return self.statuses()
 
     def pids(self) -> list[int]:

@@ -20,22 +20,57 @@ def changed(fenced: int) -> str:
     return f"Replayed BrokerRegistrationChangeRecord modifying the registration for broker 1: {record}"
 
 
+def written(offset: int) -> str:
+    name = "maybeFenceStaleBroker(1853043466)"
+    return f"DEBUG Read-write operation {name} will be completed when the log reaches offset {offset}."
+
+
+def committed(offset: int) -> str:
+    return f"DEBUG Completing purgatory items up to offset {offset} and epoch 7."
+
+
 @pytest.mark.parametrize(
     "lines",
     [
-        pytest.param([registered("true"), changed(-1), ACTIVE, changed(1)], id="times out"),
+        pytest.param(
+            [registered("true"), changed(-1), ACTIVE, committed(90), changed(1), written(99), committed(99)],
+            id="times out",
+        ),
+        pytest.param(
+            [
+                registered("true"),
+                changed(-1),
+                ACTIVE,
+                written(98),
+                changed(1),
+                written(99),
+                committed(98),
+                committed(101),
+            ],
+            id="times out amid other writes",
+        ),
         pytest.param([registered("true"), changed(-1), changed(1), ACTIVE], id="was fenced before"),
         pytest.param([registered("true"), ACTIVE], id="was killed before it was let in"),
         pytest.param([ACTIVE], id="was killed before it registered"),
         pytest.param([registered("true"), changed(-1), changed(0), registered("true"), ACTIVE], id="came twice"),
-        pytest.param([registered("false"), changed(0), ACTIVE, changed(1)], id="from a snapshot"),
+        pytest.param(
+            [registered("false"), changed(0), ACTIVE, changed(1), written(99), committed(99)], id="from a snapshot"
+        ),
     ],
 )
-def test_it_reads_on_until_the_quorum_is_active_and_its_broker_fenced(lines: list[str]) -> None:
+def test_it_reads_on_until_the_quorum_is_active_and_its_broker_fenced_for_good(lines: list[str]) -> None:
     assert list(lines_until_fenced(iter([*lines, "later"]))) == lines
 
 
-@pytest.mark.parametrize("lines", [[], [registered("true"), changed(-1), ACTIVE, changed(0)]])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [registered("true"), changed(-1), ACTIVE, changed(0)],
+        [registered("true"), changed(-1), ACTIVE, changed(1), written(99), committed(98)],
+        [registered("true"), changed(-1), ACTIVE, changed(1), committed(98)],
+    ],
+)
 def test_a_log_that_ends_before_is_an_error(lines: list[str]) -> None:
     with pytest.raises(EOFError):
         list(lines_until_fenced(lines))
