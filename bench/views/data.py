@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from streams.sinks.migrate import statements
+from streams.sinks.migrate import refreshed, statements
 from streams.sinks.writer import Writer
 
 PROJECT = "bench-3"
@@ -19,3 +19,10 @@ def fill(writer: Writer, labels: int) -> None:
     names, *fills = statements(Path(__file__).with_name("fill.sql").read_text())
     for one in fills:
         writer.query(one.replace("{names}", names).replace("{labels}", str(labels)))
+
+
+def refresh(writer: Writer) -> None:
+    """Have the tables that ClickHouse computes every so often computed now, and wait for it."""
+    for what in ("REFRESH", "WAIT"):
+        for table in refreshed():
+            writer.query(f"SYSTEM {what} VIEW {table}_refresh")

@@ -5,8 +5,8 @@
 CREATE ROLE IF NOT EXISTS labelloop_migrator, labelloop_sink, labelloop_analyst, labelloop_reports;
 
 -- Makes and changes the tables: `labelloop prepare`. Keep its user: servers may let the history of the queue be written
--- by whoever made its view.
-GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP VIEW, ALTER TABLE, ALTER VIEW, SELECT, INSERT, SHOW
+-- by whoever made its view, and the tables that are computed every ten minutes be replaced, which takes DROP TABLE.
+GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, ALTER TABLE, ALTER VIEW, SELECT, INSERT, SHOW
     ON labelloop.* TO labelloop_migrator;
 GRANT TABLE ENGINE ON MergeTree TO labelloop_migrator;
 GRANT TABLE ENGINE ON ReplacingMergeTree TO labelloop_migrator;

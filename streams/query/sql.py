@@ -35,7 +35,7 @@ _DICTIONARY = """
 SELECT t.name AS table, t.comment AS about, c.name AS column, c.type AS type, c.comment AS meaning
 FROM system.tables AS t
 INNER JOIN system.columns AS c ON c.database = t.database AND c.table = t.name
-WHERE t.database = %(database)s
+WHERE t.database = %(database)s AND t.engine != 'MaterializedView' -- what only fills a table
 ORDER BY t.name, c.position
 """
 

@@ -33,23 +33,23 @@ QUERIES: Mapping[str, str] = {
         (
             SELECT h.at AS moment, h.opened AS opened, h.closed AS closed, h.open AS open,
                 toUnixTimestamp(h.at) AS second, min(second) OVER () AS first, max(second) OVER () AS last
-            FROM queue_history AS h WHERE h.project = %(project)s
+            FROM queue_history_now AS h WHERE h.project = %(project)s
         )
         GROUP BY intDiv(second - first, greatest(1, intDiv(last - first, {_MOST_MOMENTS})))
         ORDER BY at""",
     "review_progress": """
         SELECT n, at, item_id, reviewer, verdict, found FROM review_progress WHERE project = %(project)s ORDER BY n""",
     "p_wrong_reliability": """
-        SELECT bin, items, expected, wrong, share, low, high FROM p_wrong_reliability
+        SELECT bin, items, expected, wrong, share, low, high FROM p_wrong_reliability_now
         WHERE project = %(project)s ORDER BY bin""",
     "estimates_judged": """
         SELECT item_id, p_wrong, shown, truth, source, wrong FROM estimates_judged
         WHERE project = %(project)s ORDER BY p_wrong DESC, item_id""",
     "accuracy_weekly": """
-        SELECT annotator, actor_kind, week, basis, labels, correct, accuracy, low, high FROM accuracy_weekly
+        SELECT annotator, actor_kind, week, basis, labels, correct, accuracy, low, high FROM accuracy_weekly_now
         WHERE project = %(project)s ORDER BY actor_kind, annotator, basis, week""",
     "accuracy_known": """
-        SELECT annotator, actor_kind, sum(labels) AS judged, sum(correct) / judged AS accuracy FROM accuracy_weekly
+        SELECT annotator, actor_kind, sum(labels) AS judged, sum(correct) / judged AS accuracy FROM accuracy_weekly_now
         WHERE project = %(project)s AND basis = 'known' GROUP BY annotator, actor_kind ORDER BY annotator""",
     "skill": """
         SELECT annotator, actor_kind, n_labels, judged, accuracy, low, high, recent, drift_at FROM skill_now
@@ -58,7 +58,7 @@ QUERIES: Mapping[str, str] = {
         SELECT annotator, actor_kind, truth, answer, labels FROM confusion_matrix
         WHERE project = %(project)s ORDER BY actor_kind, annotator, truth, answer""",
     "same_mistakes": """
-        SELECT annotator, model, items, wrong, model_wrong, same, share, by_chance FROM same_mistakes
+        SELECT annotator, model, items, wrong, model_wrong, same, share, by_chance FROM same_mistakes_now
         WHERE project = %(project)s ORDER BY wrong DESC, annotator, model""",
     "drift_alarms": """
         SELECT annotator, actor_kind, drift_at, accuracy, recent FROM drift_alarms
@@ -67,7 +67,8 @@ QUERIES: Mapping[str, str] = {
         SELECT scope, name, items, raw, alpha, alpha_ordinal, alpha_interval, alpha_ratio, fleiss, ac1
         FROM agreement FINAL WHERE project = %(project)s AND items > 0 ORDER BY scope, name""",
     "agreement_by_kind": """
-        SELECT kind, week, items, agreement FROM agreement_by_kind WHERE project = %(project)s ORDER BY kind, week""",
+        SELECT kind, week, items, agreement FROM agreement_by_kind_now
+        WHERE project = %(project)s ORDER BY kind, week""",
     "reviewers": """
         SELECT reviewer, verdicts, overturned, overturn_rate, again, contradicted FROM reviewer_verdicts
         WHERE project = %(project)s ORDER BY verdicts DESC, reviewer""",
@@ -82,7 +83,7 @@ QUERIES: Mapping[str, str] = {
         FROM models_now WHERE project = %(project)s ORDER BY n""",
     "model_accuracy": """
         SELECT n, model_version, as_of, rows, accuracy, accuracy_judged, annotator_labels, annotator_accuracy, verdict
-        FROM model_accuracy WHERE project = %(project)s ORDER BY n""",
+        FROM model_accuracy_now WHERE project = %(project)s ORDER BY n""",
     "gate_results": """
         SELECT model_version, champion, judged_at, verdict, part, examples, champion_right, model_right, low, high,
             regressions, allowed, passed

@@ -117,6 +117,14 @@ def views(folder: Path = _FOLDER) -> dict[str, str]:
         for statement in statements(file.read_text()):
             if made := re.search(r"^CREATE (?:OR REPLACE )?VIEW (\w+)", statement, re.MULTILINE):
                 found[made[1]] = statement[made.start() :]
-            elif dropped := re.search(r"^DROP VIEW IF EXISTS (\w+)", statement, re.MULTILINE):
+            elif dropped := re.search(r"^DROP (?:VIEW|TABLE) IF EXISTS (\w+)", statement, re.MULTILINE):
                 found.pop(dropped[1], None)
     return dict(sorted(found.items()))
+
+
+def refreshed(folder: Path = _FOLDER) -> list[str]:
+    """Return the tables that ClickHouse computes anew every so often: `X` from the view `X_now`, by `X_refresh`."""
+    made = r"^CREATE MATERIALIZED VIEW IF NOT EXISTS \w+\s+REFRESH .* TO (\w+)$"
+    return sorted(
+        name for file in folder.glob("[0-9]*.sql") for name in re.findall(made, file.read_text(), re.MULTILINE)
+    )

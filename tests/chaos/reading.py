@@ -106,7 +106,7 @@ def _tables(writer: Writer, offline: Writer) -> dict[str, Table]:
     found = dict[str, Table]()
     asked = "SELECT name, engine FROM system.tables WHERE database = currentDatabase() AND name != 'migrations'"
     for name, engine in writer.query(asked):
-        if engine == "MaterializedView":
+        if engine in ("MaterializedView", "MergeTree"):  # a feed, or what a view said some minutes ago
             continue
         columns = [row[0] for row in writer.query(f"DESCRIBE TABLE {name}")]
         final = "" if engine == "View" else "FINAL"

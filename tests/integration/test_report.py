@@ -1,5 +1,6 @@
 """The report's views on values worked out by hand, and the report of that project as it is written."""
 
+import contextlib
 import csv
 import re
 from datetime import UTC, date, datetime
@@ -8,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from bench.views.data import refresh
 from streams import events
 from streams.cli import inbox, read
 from streams.errors import LabelloopError
 from streams.settings import Settings
-from streams.sinks.migrate import migrate
+from streams.sinks.migrate import migrate, refreshed
+from streams.sinks.writer import Writer
 from tests.integration.test_sink_views import gold, invoke, judgement, query, state, store, verdict
 from tests.unit.facts import fact
 from tests.unit.facts import verdict as correction
@@ -169,6 +172,18 @@ def stored(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
+@pytest.mark.parametrize("table", refreshed())
+def test_what_is_computed_every_so_often_equals_the_view_of_this_moment(stored: Settings, table: str) -> None:
+    writer = Writer(stored.clickhouse)
+    with contextlib.closing(writer):
+        refresh(writer)
+    ((kept,), (now,)) = (
+        query(stored, f"SELECT arraySort(groupArray(tuple(*))) FROM {name}") for name in (table, f"{table}_now")
+    )
+    assert kept == now
+    assert kept[0]
+
+
 def disagreement(item: str, kind: str, agreement: float) -> dict[str, Any]:
     return {
         "project": "p",
@@ -183,7 +198,7 @@ def disagreement(item: str, kind: str, agreement: float) -> dict[str, Any]:
 
 def test_open_tasks_and_errors_found_over_time(stored: Settings) -> None:
     assert query(stored, "SELECT count() FROM review_history") == [(len(BEFORE) + len(AFTER),)]
-    assert query(stored, "SELECT opened, closed, open FROM queue_history ORDER BY at") == [(6, 0, 6), (0, 3, 3)]
+    assert query(stored, "SELECT opened, closed, open FROM queue_history_now ORDER BY at") == [(6, 0, 6), (0, 3, 3)]
     found = query(stored, "SELECT n, item_id, reviewer, verdict, found FROM review_progress ORDER BY n")
     assert found == [
         (1, "i1", "ria", "confirmed", 0),
@@ -208,13 +223,14 @@ def test_what_p_wrong_had_said_before_the_answer_was_known(stored: Settings) -> 
         ("i3", 0.42, "a", None, "verdict", True),
         ("i5", 0.1, "b", "a", "evaluation", True),
     ]
-    bins = query(stored, "SELECT bin, items, expected, wrong, share FROM p_wrong_reliability")
+    bins = query(stored, "SELECT bin, items, expected, wrong, share FROM p_wrong_reliability_now")
     assert bins == [(0, 1, 0.05, 0, 0.0), (1, 1, 0.1, 1, 1.0), (4, 2, pytest.approx(0.435), 2, 1.0)]
 
 
 def test_accuracy_by_week_known_and_estimated(stored: Settings) -> None:
     found = query(
-        stored, "SELECT annotator, week, basis, labels, correct FROM accuracy_weekly WHERE annotator IN ('anna', 'ben')"
+        stored,
+        "SELECT annotator, week, basis, labels, correct FROM accuracy_weekly_now WHERE annotator IN ('anna', 'ben')",
     )
     new_year, monday = date(2025, 12, 29), date(2026, 1, 5)
     assert found == [
@@ -224,13 +240,13 @@ def test_accuracy_by_week_known_and_estimated(stored: Settings) -> None:
         ("anna", monday, "known", 2, 0.0),
         ("ben", monday, "estimate", 1, 0.25),
     ]
-    ends = query(stored, "SELECT low, high FROM accuracy_weekly WHERE annotator = 'anna' AND basis = 'known'")
+    ends = query(stored, "SELECT low, high FROM accuracy_weekly_now WHERE annotator = 'anna' AND basis = 'known'")
     assert ends == [pytest.approx((0.269866, 1.0), abs=1e-5), pytest.approx((0.0, 0.574969), abs=1e-5)]
 
 
 def test_the_mistakes_a_model_shares(stored: Settings) -> None:
     found = query(
-        stored, "SELECT annotator, model, items, wrong, model_wrong, same, share, by_chance FROM same_mistakes"
+        stored, "SELECT annotator, model, items, wrong, model_wrong, same, share, by_chance FROM same_mistakes_now"
     )
     assert found == [("anna", "m", 3, 2, 1, 1, 0.5, 0.5)]
 
@@ -239,7 +255,7 @@ def test_time_and_agreement_of_all_kinds(stored: Settings) -> None:
     weeks = query(stored, "SELECT labels, median_ms FROM label_time_weekly ORDER BY week")
     assert weeks == [(1, 1000.0), (2, 3000.0)]
     assert query(stored, "SELECT annotator, labels FROM label_time ORDER BY annotator") == [("anna", 2), ("ben", 1)]
-    kinds = query(stored, "SELECT kind, items, agreement FROM agreement_by_kind ORDER BY kind")
+    kinds = query(stored, "SELECT kind, items, agreement FROM agreement_by_kind_now ORDER BY kind")
     assert kinds == [("choice", 1, 0.0), ("spans", 1, 0.5)]
 
 
@@ -256,7 +272,7 @@ def test_what_became_of_snapshots_and_models(stored: Settings) -> None:
         (2, "m2", None, None, "m1", "promoted", "lena", "promoted", False),
     ]
     columns = "model_version, accuracy, accuracy_judged, annotator_labels, annotator_accuracy"
-    assert query(stored, f"SELECT {columns} FROM model_accuracy") == [
+    assert query(stored, f"SELECT {columns} FROM model_accuracy_now") == [
         ("m1", 0.75, 0.5, 1, 1.0),  # anna's label of the year before
         ("m2", 0.5, None, 4, 0.25),
     ]

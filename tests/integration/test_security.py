@@ -18,7 +18,7 @@ from streams.embedded import ports
 from streams.embedded.backoff import STOP_FOR_GOOD
 from streams.settings import Settings
 from streams.sinks.checks import check_tables, filled
-from streams.sinks.migrate import migrate
+from streams.sinks.migrate import migrate, refreshed
 from streams.sinks.tables import TABLES
 from streams.sinks.writer import Writer
 from streams.transport.guards import RESTART
@@ -264,7 +264,7 @@ def test_a_command_without_a_right_says_which(prepared: Secured, command: Comman
         ("sink", "INSERT INTO migrations (name) SELECT 'mine'"),
         ("sink", "ALTER TABLE labels DELETE WHERE 1"),
         ("migrator", "CREATE TABLE elsewhere.mine (n Int8) ENGINE = Memory"),
-        ("migrator", "DROP TABLE labels"),
+        ("migrator", "DROP DATABASE labelloop"),
         ("reports", "SELECT count() FROM comments WHERE text != ''"),
         ("reports", "INSERT INTO labels (project) SELECT 'p'"),
         ("analyst", "INSERT INTO labels (project) SELECT 'p'"),
@@ -282,6 +282,17 @@ def test_the_server_understands_the_file_of_roles(tables: Secured) -> None:
     with connect(tables.administrator) as client:
         for statement in role_statements():
             assert client.execute(f"EXPLAIN AST {statement}"), statement
+
+
+def test_who_made_the_tables_may_compute_those_that_are_computed_every_so_often(tables: Secured) -> None:
+    with closing(Writer(tables.administrator)) as administrator:
+        for table in refreshed():
+            administrator.query(f"SYSTEM REFRESH VIEW labelloop.{table}_refresh")
+            administrator.query(f"SYSTEM WAIT VIEW labelloop.{table}_refresh")  # raises what went wrong
+        asked = (
+            "SELECT count() FROM system.view_refreshes WHERE database = 'labelloop' AND last_success_time IS NOT NULL"
+        )
+        assert administrator.query(asked) == [(len(refreshed()),)]
 
 
 def test_the_sink_may_fill_every_table(tables: Secured, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from streams.catalogue import TOPICS
-from streams.sinks.migrate import _FOLDER, statements
+from streams.sinks.migrate import _FOLDER, refreshed, statements, views
 from streams.sinks.rows import LOG_COLUMNS
 from streams.sinks.tables import FACT_IDENTITY, IDENTITY, TABLES, columns
 
@@ -43,7 +43,7 @@ def test_statements_end_with_a_semicolon_at_the_end_of_a_line(text: str, parts: 
 
 
 def test_every_table_has_a_statement() -> None:
-    assert DDL.keys() == {*TABLES.values(), "review_history"}  # fed by a view
+    assert DDL.keys() == {*TABLES.values(), "review_history", *refreshed()}  # the last are filled by views
 
 
 @pytest.mark.parametrize("topic", TABLES)
@@ -61,3 +61,9 @@ def test_a_table_has_the_columns_of_its_schema_then_those_of_the_log(topic: str)
 def test_every_file_ends_its_last_statement() -> None:
     for file in sorted(_FOLDER.glob("[0-9]*.sql")):
         assert file.read_text().rstrip().endswith(";"), file.name
+
+
+def test_what_is_computed_every_so_often_has_a_view_of_this_moment_beside_it() -> None:
+    assert "accuracy_weekly" in refreshed()
+    assert {f"{table}_now" for table in refreshed()} <= views().keys()
+    assert not views().keys() & {*refreshed()}
