@@ -305,3 +305,48 @@ FROM
 )
 ORDER BY project, topic
 COMMENT 'Distinct facts of each project by topic.';
+
+-- Of one annotator's labels only theirs are merged: who annotated is part of what FINAL goes by.
+CREATE OR REPLACE VIEW judged_labels
+(
+    project LowCardinality(String) COMMENT 'Project.',
+    item_id String COMMENT 'Item.',
+    annotator String COMMENT 'Annotator: a pseudonym; or model.',
+    actor_kind LowCardinality(String) COMMENT 'annotator or model.',
+    labelled_at DateTime64(3, 'UTC') COMMENT 'When the label was given, else when the log got it.',
+    label String COMMENT 'The label.',
+    truth String COMMENT 'The right answer: by verdict, else truth gold, else other gold.',
+    duration_ms Nullable(Int64) COMMENT 'Time the annotator spent, milliseconds.',
+    guideline_version LowCardinality(Nullable(String)) COMMENT 'Guideline in force when the label was given.'
+)
+AS
+SELECT
+    j.project AS project,
+    j.item_id AS item_id,
+    j.annotator AS annotator,
+    j.actor_kind AS actor_kind,
+    j.labelled_at AS labelled_at,
+    assumeNotNull(j.label) AS label,
+    assumeNotNull(coalesce(j.reference_label, g.label)) AS truth,
+    j.duration_ms AS duration_ms,
+    j.guideline_version AS guideline_version
+FROM judgements AS j FINAL
+LEFT JOIN
+(
+    SELECT
+        project,
+        item_id,
+        argMax(label, (coalesce(occurred_at, logged_at), coalesce(source_seq, -1), event_id)) AS label
+    FROM gold FINAL
+    WHERE value_kind = 'choice' AND use = 'evaluation' -- other gold comes as the judgement's reference, if allowed
+        AND (_partition, _offset) NOT IN
+        (
+            SELECT partition, offset FROM dead_letters_now
+            WHERE consumer = 'items' AND state IN ('open', 'dropped') AND endsWith(topic, '.gold')
+        )
+    GROUP BY project, item_id
+) AS g ON j.project = g.project AND j.item_id = g.item_id
+WHERE j.value_kind = 'choice' AND coalesce(j.reference_label, g.label) IS NOT NULL
+    AND coalesce(j.reference_value_kind, 'choice') = 'choice'
+SETTINGS optimize_move_to_prewhere_if_final = 1
+COMMENT 'Every label whose right answer is known, beside it.';
