@@ -13,7 +13,7 @@ from streams.transport.guards import STOP, leave
 
 FETCH_WAIT_MS = 250  # Faust has 1,500: the first fetch after a recovery would wait that long
 
-FETCH_PAUSE_S = 0.015
+FETCH_PAUSE_S = 0.03
 """A fetch names every partition and ends at the first record: without a pause each record that comes costs one."""
 
 LEAVE_LIMIT_S = 2.0
