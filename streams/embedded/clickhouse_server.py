@@ -5,6 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from streams import background
+
 # The endless query keeps the server up: it sleeps a second at a time.
 _SERVE = (
     "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; SELECT sleepEachRow(1) FROM system.numbers "
@@ -14,7 +16,7 @@ _SERVE = (
 
 def serve(root: Path) -> None:
     """Serve the configuration of a folder; does not return."""
-    os.nice(5)  # beside the broker and the workers: an insert or a query takes every core it finds, the queue waits
+    background.step_back()  # an insert or a query takes every core it finds, and the queue would wait for it
     with tempfile.TemporaryDirectory() as empty:  # importing chdb where a config.xml lies would start on it
         os.chdir(empty)
         from chdb import _chdb

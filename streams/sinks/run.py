@@ -2,11 +2,10 @@
 
 import gc
 import logging
-import os
 
 from confluent_kafka import KafkaException
 
-from streams import rights
+from streams import background, rights
 from streams.clients import heed, said
 from streams.errors import NotNow
 from streams.settings import Settings
@@ -22,7 +21,7 @@ def main(settings: Settings) -> None:
         LabelloopError: something a person has to mend.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    os.nice(5)  # where it shares cores with the items worker, whose queue people wait for
+    background.step_back()
     # A batch holds some 100,000 dictionaries without cycles: looking through them again and again takes a tenth of it.
     gc.set_threshold(200_000, 20, 20)
     try:
