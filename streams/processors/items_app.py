@@ -45,4 +45,5 @@ def create(settings: Settings, slot: int) -> faust.App:
                 time.sleep(0.01)
                 fits.catch_up()
 
-    return create_app(settings, CONSUMER, (*ITEM_FACTS, "rescores", ACTIONS), handle, slot=slot)
+    sources = (*ITEM_FACTS, "rescores", ACTIONS)
+    return create_app(settings, CONSUMER, sources, handle, slot=slot, ahead=broadcast.ask)
