@@ -218,7 +218,7 @@ def workers(settings: Settings) -> Iterator[None]:
         yield
 
 
-HISTORY = frozenset({"review_tasks", "queue_history", "estimates_judged", "p_wrong_reliability"})
+HISTORY = frozenset({"review_tasks", "queue_history_now", "estimates_judged", "p_wrong_reliability_now"})
 """Tables and views of what the processors said when: a rebuild tells that anew, at its own time and as it then gets the
 facts (see `review_history`). All others tell the present state."""
 
