@@ -45,5 +45,4 @@ def create(settings: Settings, slot: int) -> faust.App:
                 time.sleep(0.01)
                 fits.catch_up()
 
-    sources = (*ITEM_FACTS, "rescores", ACTIONS)
-    return create_app(settings, CONSUMER, sources, handle, slot=slot, ahead=broadcast.ask)
+    return create_app(settings, CONSUMER, (*ITEM_FACTS, "rescores", ACTIONS), handle, slot=slot)

@@ -52,7 +52,6 @@ def create_app(
     slot: int,
     table: str = "state",
     owns: Callable[[Collection[int]], None] | None = None,
-    ahead: Callable[[int], None] | None = None,
     session_timeout_s: float = SESSION_TIMEOUT_S,
 ) -> faust.App:
     """Return the app that feeds `handler` and writes its effects.
@@ -65,7 +64,6 @@ def create_app(
         slot: Place among the workers: a restart in the same slot fences what its predecessor left open.
         table: Name of the state table.
         owns: Told after each rebalance which partitions are this worker's.
-        ahead: Called in a thread with the latest log time, ms, of what was fetched, before a batch of it is handled.
         session_timeout_s: Seconds of silence after which the group gives the partitions to others.
     """
     datadir = settings.home / "state" / f"{settings.prefix}.{name}-{slot}"
@@ -92,7 +90,7 @@ def create_app(
         consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         consumer_auto_offset_reset="earliest",
     )
-    app.surroundings, app.owns, app.ahead = settings, owns, ahead
+    app.surroundings, app.owns = settings, owns
     app.processor, app.transactional_id = name, f"{settings.topic(name)}-{slot}"
     app.needed_topics = (*sources, f"{name}-{table}-changelog", "dead-letters")
     source = app.topic(*map(settings.topic, sources), schema=_BatchSchema(), partitions=settings.partitions)

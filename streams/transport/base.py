@@ -24,7 +24,3 @@ class BatchApp(faust.App):
 
     owns: Callable[[Collection[int]], None] | None = None
     """Told after each rebalance which partitions are this worker's."""
-
-    ahead: Callable[[int], None] | None = None
-    """Called in a thread with the latest log time, ms, of what was fetched, before a batch of it is handled: for what
-    the handler would else wait for."""

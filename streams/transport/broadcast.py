@@ -6,13 +6,12 @@ broadcast topic is read up to its present end: whatever has an earlier log time 
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams.clients import CLIENT_LOG, heed, once_led, reading
-from streams.errors import Denied, NotNow
+from streams.errors import NotNow
 from streams.settings import Settings
 
 _TIMEOUT_S = 8.0
@@ -32,7 +31,6 @@ class Broadcast:
         self._partition = TopicPartition(topic, 0, OFFSET_BEGINNING)
         self._position = 0
         self._known_until = -1
-        self._foretold = (-1, 0)  # log time, and an end of the topic after it
         self._caught_up = False
         config = {
             **reading(settings),
@@ -48,14 +46,6 @@ class Broadcast:
         """The offset after the last record that was applied; compaction does not change it."""
         return self._position
 
-    def ask(self, log_time: int) -> None:
-        """Ask for the topic's end, for a `read_until` that is to come: from another thread, if need be.
-
-        Without an answer nothing is said here: that `read_until` asks again.
-        """
-        with suppress(NotNow, Denied):
-            self._foretold = (log_time, self._end())
-
     def read_until(self, log_time: int) -> None:
         """Apply every record of the topic that the log got up to `log_time`, ms.
 
@@ -63,11 +53,8 @@ class Broadcast:
             NotNow: the broker does not answer.
         """
         if log_time > self._known_until:
-            known, end = self._foretold
-            if known < log_time:
-                known, end = log_time, self._end()
-            self._read_up_to(end)
-            self._known_until = known
+            self.read_to_end()
+            self._known_until = log_time
 
     def read_to_end(self) -> None:
         """Apply every record that the topic holds now.
@@ -75,17 +62,11 @@ class Broadcast:
         Raises:
             NotNow: the broker does not answer.
         """
-        self._read_up_to(self._end())
-
-    def _end(self) -> int:
         try:
             _, end = once_led(partial(self._ends.get_watermark_offsets, self._partition, _TIMEOUT_S, cached=False))
         except KafkaException as error:
             heed(error, self._settings)
             raise NotNow(f"{self._partition.topic}: {error}") from error
-        return int(end)
-
-    def _read_up_to(self, end: int) -> None:
         limit = time.monotonic() + _TIMEOUT_S
         while self._position < end:
             if time.monotonic() > limit:

@@ -115,9 +115,6 @@ class Consumer(driver.Consumer):
         """Return the fetched source records as batches of each partition; apply changelog records."""
         runs = []
         latest = {} if self.app.rebalancing else horizons(fetched)  # during a rebalance there are changelogs alone
-        ahead = cast(BatchApp, self.app).ahead
-        if latest and ahead is not None:
-            await self._in_thread(ahead, max(latest.values()))
         for aiokafka_tp, (before, after) in fetched.moved.items():
             faust_tp, records = ensure_TP(aiokafka_tp), fetched.get(aiokafka_tp) or ()
             if faust_tp not in active:

@@ -1,4 +1,4 @@
-"""A topic that every worker reads whole: up to a log time, or to its end, which may be asked for before."""
+"""A topic that every worker reads whole: up to a log time, or to its end."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -63,23 +63,7 @@ def test_what_the_log_got_until_then_is_applied_in_order_and_once(topic: Topic) 
     assert topic.reader.position == 3
 
 
-def test_an_end_that_was_asked_for_before_is_what_is_read_up_to(topic: Topic) -> None:
-    at = topic.put(b"a")
-    topic.reader.ask(at)
-    topic.reader.read_until(at - 1)
-    assert topic.values() == [b"a"]
-    topic.reader.read_until(at)  # that answer holds for it, too
-    assert topic.values() == [b"a"]
-
-
-def test_an_end_that_was_asked_for_too_early_is_asked_for_again(topic: Topic) -> None:
-    topic.reader.ask(topic.put(b"a"))
-    topic.reader.read_until(topic.put(b"b") + 1)
-    assert topic.values() == [b"a", b"b"]
-
-
 def test_a_topic_that_is_not_there_is_told_by_who_needs_it(settings: Settings) -> None:
     with closing(Broadcast(settings, settings.topic("nowhere"), lambda value, at: None)) as reader:
-        reader.ask(1)
         with pytest.raises(NotNow):
             reader.read_until(1)
