@@ -64,6 +64,8 @@ def test_what_the_log_got_until_then_is_applied_in_order_and_once(topic: Topic) 
 
 
 def test_a_topic_that_is_not_there_is_told_by_who_needs_it(settings: Settings) -> None:
-    with closing(Broadcast(settings, settings.topic("nowhere"), lambda value, at: None)) as reader:
-        with pytest.raises(NotNow):
-            reader.read_until(1)
+    with (
+        closing(Broadcast(settings, settings.topic("nowhere"), lambda value, at: None)) as reader,
+        pytest.raises(NotNow),
+    ):
+        reader.read_until(1)
