@@ -24,6 +24,7 @@ from bench.generated import Shape, batches, fit
 from bench.local import Local
 from bench.runtimes.task import peak_mb
 from streams.errors import LabelloopError
+from streams.memory import collect_seldom
 from streams.terminal import Console
 
 RESULT = Path(__file__).parent / "results" / "growth.json"
@@ -50,6 +51,7 @@ def shapes(largest: int) -> dict[str, Shape]:
 
 def measure(shape: Shape) -> dict[str, float]:
     """Return what a shape takes: `us`, CPU of a label; `ratio` of it to the loop beside it; `mb`, the peak memory."""
+    collect_seldom()
     worker, took = Local(fit(shape)), list[tuple[int, float, float]]()
     done = 0
     for batch in batches(shape):

@@ -1,6 +1,5 @@
 """Runs one sink process until it is asked to stop."""
 
-import gc
 import logging
 
 from confluent_kafka import KafkaException
@@ -8,6 +7,7 @@ from confluent_kafka import KafkaException
 from streams import background, rights
 from streams.clients import heed, said
 from streams.errors import NotNow
+from streams.memory import collect_seldom
 from streams.settings import Settings
 from streams.sinks.runner import Sink
 from streams.transport.guards import STOP, TOO_MANY, TooManyBugs, leave
@@ -22,8 +22,7 @@ def main(settings: Settings) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     background.step_back()
-    # A batch holds some 100,000 dictionaries without cycles: looking through them again and again takes a tenth of it.
-    gc.set_threshold(200_000, 20, 20)
+    collect_seldom()
     try:
         rights.check(settings, "sink")
         Sink(settings, builds(settings)).run()

@@ -13,6 +13,7 @@ from faust.worker import Worker
 
 from streams import rights
 from streams.errors import Denied, LabelloopError, NotNow
+from streams.memory import collect_seldom
 from streams.settings import Settings
 from streams.transport import topics
 from streams.transport.base import BatchApp
@@ -84,6 +85,7 @@ def run(settings: Settings, name: str, create: Callable[[Settings, int], faust.A
     # asyncio's own loop: uvloop raises at a write to a broken connection what aiokafka does not expect, and its tasks
     # then end without a word (github.com/aio-libs/aiokafka/issues/1038); batches are no faster with it
     worker = _Worker(app, quiet=True, override_logging=False, redirect_stdouts=False, blocking_timeout=0)
+    collect_seldom()
     worker.spinner = None  # it would write control sequences into the log
     with lock:
         try:
