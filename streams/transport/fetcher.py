@@ -95,12 +95,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 def _paced(fetch: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Return aiokafka's fetch, begun no sooner than `FETCH_PAUSE_S` after the one before."""
+    """Return aiokafka's fetch, begun no sooner than `FETCH_PAUSE_S` after the one before.
+
+    One that is cancelled in its pause brings nothing, as one that is cancelled in its request: aiokafka waits for it to
+    end while it closes, and an exception would leave the consumer's thread half stopped, and the worker with it.
+    """
     last = 0.0
 
     async def paced(*args: Any) -> Any:
         nonlocal last
-        await asyncio.sleep(max(0.0, last + FETCH_PAUSE_S - time.monotonic()))
+        try:
+            await asyncio.sleep(max(0.0, last + FETCH_PAUSE_S - time.monotonic()))
+        except asyncio.CancelledError:
+            return False
         last = time.monotonic()
         return await fetch(*args)
 
