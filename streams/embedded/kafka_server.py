@@ -53,7 +53,7 @@ def quorum_config(config: str) -> str:
     return "\n".join([*kept, alone])
 
 
-def lines_until_fenced(lines: Iterable[str]) -> Iterator[str]:
+def lines_until_fenced(lines: Iterator[str]) -> Iterator[str]:
     """Yield the quorum's log up to the line at which it is active and its broker is fenced, and that is committed.
 
     What an active quorum tells as replayed is yet to be written: it waits for company for `append.linger`, 25 ms, and
@@ -62,20 +62,34 @@ def lines_until_fenced(lines: Iterable[str]) -> Iterator[str]:
     Raises:
         EOFError: the log ends before.
     """
-    active, fenced = False, True  # what was never registered need not be fenced
-    written: int | None = 0  # offset up to which the log must be committed; None: of a fencing, yet to be told
+    active, fenced, written = False, True, True  # what was never registered need not be fenced
     for line in lines:
         yield line
         active = active or _ACTIVE in line
         if replayed := _REPLAYED.search(line):
             # a registration says true or false; a change of one says 1, -1, or 0 for "as before"
             fenced = {"true": True, "1": True, "false": False, "-1": False}.get(replayed[1], fenced)
-            written = None if active else 0
-        elif written is None and (told := _WRITTEN.search(line)):
-            written = int(told[1])
-        elif written and (told := _COMMITTED.search(line)) and int(told[1]) >= written:
-            written = 0
-        if active and fenced and written == 0:
+            written = not active  # else it has just been decided, and was not read from the log
+        if active and fenced:
+            break
+    else:
+        raise EOFError
+    if not written:
+        yield from _lines_until_committed(lines)
+
+
+def _lines_until_committed(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the quorum's log on from a decision up to the line at which it is committed.
+
+    Raises:
+        EOFError: the log ends before.
+    """
+    end: int | None = None
+    for line in lines:
+        yield line
+        if end is None:
+            end = int(told[1]) if (told := _WRITTEN.search(line)) else None
+        elif (told := _COMMITTED.search(line)) and int(told[1]) >= end:
             return
     raise EOFError
 

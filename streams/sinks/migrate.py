@@ -117,8 +117,10 @@ def views(folder: Path = _FOLDER) -> dict[str, str]:
         for statement in statements(file.read_text()):
             if made := re.search(r"^CREATE (?:OR REPLACE )?VIEW (\w+)", statement, re.MULTILINE):
                 found[made[1]] = statement[made.start() :]
-            elif dropped := re.search(r"^DROP (?:VIEW|TABLE) IF EXISTS (\w+)", statement, re.MULTILINE):
+            elif dropped := re.search(r"^DROP VIEW IF EXISTS (\w+)", statement, re.MULTILINE):
                 found.pop(dropped[1], None)
+            elif renamed := re.search(r"^RENAME TABLE IF EXISTS (\w+) TO (\w+)", statement, re.MULTILINE):
+                found[renamed[2]] = found.pop(renamed[1]).replace(renamed[1], renamed[2], 1)
     return dict(sorted(found.items()))
 
 

@@ -73,7 +73,7 @@ def test_it_reads_on_until_the_quorum_is_active_and_its_broker_fenced_for_good(l
 )
 def test_a_log_that_ends_before_is_an_error(lines: list[str]) -> None:
     with pytest.raises(EOFError):
-        list(lines_until_fenced(lines))
+        list(lines_until_fenced(iter(lines)))
 
 
 def test_the_quorum_alone_uses_the_brokers_folder_and_listens_to_its_own_port_only() -> None:
