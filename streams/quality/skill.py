@@ -10,7 +10,6 @@ from itertools import accumulate
 from math import exp, log
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streams.quality.fitted import CONFUSION, ONE_COIN, Fitted, Known, VoteRule
 from streams.quality.label_models import (
@@ -20,7 +19,6 @@ from streams.quality.label_models import (
     SHRINKAGE,
     TRAITS,
     Counts,
-    Trait,
     lured_right,
     pooled_accuracy,
 )
@@ -92,6 +90,7 @@ class Scorer:
         self._place = {label: n for n, label in enumerate(fitted.classes)}
         self._k = len(fitted.classes)
         self._pool = _Pool(fitted.pooled, self._k)
+        self._terms = _terms(self._k, self._pool.others)
         self._annotators: dict[str, _Annotator] = {}
         self._rows: dict[tuple[str, str], Floats] = {}
         self._lists: dict[tuple[str, str], list[float]] = {}
@@ -168,13 +167,13 @@ class Scorer:
         return candidates, [score for of_trait in zip(*sums, strict=True) for score in of_trait]
 
     def _column(self, name: str, answer: int, candidate: int) -> list[float]:
-        """Return the log probability of a label if a candidate is the truth, by trait, by the one-coin model last."""
-        column = self._columns.get((name, answer, candidate))
+        """Return what `_log_if` does, kept: of a class that nobody named it is the same whatever was said."""
+        key = (name, answer, candidate) if candidate >= 0 else (name, -1, -1)
+        column = self._columns.get(key)
         if column is None:
             if len(self._columns) >= _MOST_COLUMNS:
                 self._columns.clear()
-            column = self._log_said(name, answer, (candidate,))[:, 0].tolist()
-            self._columns[name, answer, candidate] = column
+            column = self._columns[key] = self._log_if(name, answer, candidate)
         return column
 
     def _mixed(self, joint: list[float], k: int) -> list[float]:
@@ -248,12 +247,14 @@ class Scorer:
 
     def _log_said(self, name: str, answer: int, candidates: tuple[int, ...]) -> Floats:
         """Return the log probability of a label by trait and candidate, shape (traits + 1, candidates)."""
-        annotator, k, others = self._annotator(name), self._k, self._pool.others
-        able = np.array([annotator.said(c, answer) for c in candidates])
-        right = np.array([c == answer for c in candidates])
-        lured = np.where(right, lured_right(k), (1 - lured_right(k)) / others)
-        coin = np.where(right, annotator.accuracy, (1 - annotator.accuracy) / others)
-        return np.log([*(_at(trait, able, lured, k) for trait in TRAITS), coin])
+        return np.array([self._log_if(name, answer, c) for c in candidates]).T
+
+    def _log_if(self, name: str, answer: int, candidate: int) -> list[float]:
+        """Return the log probability of a label if a candidate is the truth, by trait, by the one-coin model last."""
+        annotator, is_right = self._annotator(name), candidate == answer
+        able = annotator.said(candidate, answer)
+        coin = annotator.accuracy if is_right else (1 - annotator.accuracy) / self._pool.others
+        return [*(log(factor * able + more) for factor, more in self._terms[is_right]), log(coin)]
 
     def _vote(
         self,
@@ -305,10 +306,14 @@ class Scorer:
         return evidence
 
 
-def _at(trait: Trait, able: Floats, lured: NDArray[np.float64], classes: int) -> Floats:
-    """Return the probability of a label at an item of a trait."""
-    by_item: Floats = (1 - trait.degree) * able + trait.degree * (lured if trait.misleading else 1 / classes)
-    return by_item
+def _terms(classes: int, others: int) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    """Return, of wrong and of right labels, by trait: the annotator's own probability times what, and plus what."""
+    share = lured_right(classes)
+    wrong, right = (
+        [(1 - trait.degree, trait.degree * (lured if trait.misleading else 1 / classes)) for trait in TRAITS]
+        for lured in ((1 - share) / others, share)
+    )
+    return wrong, right
 
 
 def _named_by(
