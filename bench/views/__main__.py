@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from clickhouse_driver import Client
-from rich.table import Table
+from rich.table import Column, Table
 
 from bench.items import servers
 from bench.views.data import fill, refresh
@@ -113,11 +113,10 @@ def main() -> None:
         )
         with connect(database) as client:
             found = [answer(client, view) for view in asked.views or QUESTIONS]
-    table = Table("view", "asked", "rows", "rows read", "cold ms", "warm ms", "in time")
+    table = Table(Column("view", no_wrap=True), "rows", "rows read", "cold ms", "warm ms", "in time")
     for one in found:
         table.add_row(
             one.view,
-            one.asked.split(" WHERE ", 1)[1],
             f"{one.rows:,}",
             f"{one.read:,}",
             f"{1000 * one.cold_s:,.0f}",
@@ -127,7 +126,7 @@ def main() -> None:
     console.print(table)
     if asked.plans:
         for one in found:
-            console.print(f"\n{one.view}", *one.plan, sep="\n", markup=False)
+            console.print(f"\n{one.asked}", *one.plan, sep="\n", markup=False)
     late = [one.view for one in found if not one.in_time]
     console.print(
         f"{len(found) - len(late)} of {len(found)} answer in {COLD_S:g} s cold and {1000 * WARM_S:.0f} ms warm"
