@@ -4,7 +4,7 @@ import time
 from typing import Literal
 
 from streams.clock import SystemClock
-from streams.errors import LabelloopError
+from streams.errors import Denied, LabelloopError
 from streams.events import Event
 from streams.query.wait import wait
 from streams.settings import Settings
@@ -35,18 +35,25 @@ def outcome(settings: Settings, project: str, request: str, seconds: float) -> t
         seconds: Limit.
 
     Raises:
+        Denied: this user may not read it.
         LabelloopError: that took longer.
     """
-    limit = time.monotonic() + seconds
+    limit, trouble = time.monotonic() + seconds, ""
     with HistoryReader(settings) as reader:
         while time.monotonic() < limit:
-            loop = reader.read().loop(project)
-            found = loop.outcome(request)
-            if found is not None and loop.next_step() is None:  # its predictions and receipts are there too
-                wait(settings, max(1.0, limit - time.monotonic()))
-                return loop, found
+            try:
+                loop = reader.read().loop(project)
+            except Denied:
+                raise
+            except LabelloopError as error:  # a broker that is being started again is waited for
+                trouble = f" ({error})"
+            else:
+                found, trouble = loop.outcome(request), ""
+                if found is not None and loop.next_step() is None:  # its predictions and receipts are there too
+                    wait(settings, max(1.0, limit - time.monotonic()))
+                    return loop, found
             time.sleep(_PAUSE_S)
     raise LabelloopError(
-        f"no model after {seconds:g} s: see whether a retraining worker runs (`labelloop status`) and what its log "
-        "says, or start one with `labelloop worker retrain`"
+        f"no model after {seconds:g} s{trouble}: see whether a retraining worker runs (`labelloop status`) and what "
+        "its log says, or start one with `labelloop worker retrain`"
     )

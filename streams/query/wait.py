@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from streams.errors import LabelloopError
+from streams.errors import Denied, LabelloopError
 from streams.query.lag import SOURCES, Lag, LagReader
 from streams.settings import Settings
 
@@ -25,6 +25,7 @@ def wait(settings: Settings, timeout_s: float, tell: Callable[[int], None] = lam
         tell: Told after each round how many records are still to do.
 
     Raises:
+        Denied: this user may not ask for that.
         LabelloopError: somebody still lags after `timeout_s` seconds; the text says who.
     """
     limit = time.monotonic() + timeout_s
@@ -36,6 +37,8 @@ def wait(settings: Settings, timeout_s: float, tell: Callable[[int], None] = lam
                 before = reader.end_offsets(topics)
                 behind = [entry for entry in reader.lag() if entry.records and entry.group != "retrain"]
                 still = reader.end_offsets(topics) == before
+            except Denied:
+                raise
             except LabelloopError as error:  # a broker that is being started again is waited for
                 trouble = str(error)
             else:
