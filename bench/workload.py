@@ -16,29 +16,38 @@ from streams.settings import Settings
 _ROOT = Path(__file__).parent.parent
 
 
+def rows(count: int) -> Iterator[dict[str, str]]:
+    """Yield `count` labels of different items and annotators, as lines of a file to import.
+
+    Raises:
+        LabelloopError: the data set is not there.
+    """
+    return ({**row, "item_id": f"{copy}-{row['item_id']}"} for copy, _, row in _copies(count))
+
+
 def labels(count: int) -> list[tuple[bytes, bytes]]:
     """Return key and value of `count` distinct label facts.
 
     Raises:
         LabelloopError: the data set is not there.
     """
+    found = []
+    for copy, number, row in _copies(count):
+        project, item = f"sentiment-{copy}", row["item_id"]
+        fact = facts.label(project, item, row["annotator_id"], row["label"], source="bench", source_seq=number)
+        found.append((item_key(project, item), codec.encode("labels", fact.event)))
+    return found
+
+
+def _copies(count: int) -> Iterator[tuple[int, int, dict[str, str]]]:
+    """Yield the labels of the data set again and again: number of the copy, number in it, item, annotator and label."""
     folder = Path(os.environ.get("LABELLOOP_TEST_DATA", _ROOT.parent / "shared" / "data"))
     file = folder / "sentiment_polarity" / "labels.jsonl"
     if not file.is_file():
         raise LabelloopError(f"{file} is not there: set LABELLOOP_TEST_DATA to the folder of the data sets")
-    rows = [json.loads(line) for line in file.read_text().splitlines()]
-    return [record for _, record in zip(range(count), _copies(rows), strict=False)]
-
-
-def _copies(rows: list[dict[str, object]]) -> Iterator[tuple[bytes, bytes]]:
-    copy = 0
-    while True:
-        project = f"sentiment-{copy}"
-        for n, row in enumerate(rows):
-            item, who = str(row["item_id"]), str(row["annotator_id"])
-            fact = facts.label(project, item, who, str(row["label"]), source="bench", source_seq=n)
-            yield item_key(project, item), codec.encode("labels", fact.event)
-        copy += 1
+    read = [{name: str(value) for name, value in json.loads(line).items()} for line in file.read_text().splitlines()]
+    for number in range(count):
+        yield *divmod(number, len(read)), read[number % len(read)]
 
 
 def publish(settings: Settings, records: list[tuple[bytes, bytes]]) -> None:
