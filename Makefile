@@ -4,7 +4,8 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-kafka check bench bench-runtimes bench-sink bench-quality bench-latency bench-recovery \
-	bench-capacity bench-scale bench-views bench-loop bench-growth chaos chaos-kills chaos-mutants fuzz clean lock
+	bench-capacity bench-scale bench-views bench-loop bench-growth bench-publish bench-review bench-training bench-page \
+	chaos chaos-kills chaos-mutants fuzz clean lock
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,6 +45,18 @@ bench-runtimes: .venv/ready  ## The same work on labelloop, Faust, Quix Streams,
 
 bench-sink: .venv/ready  ## The ClickHouse sink beside clickhouse-driver with prepared columns; writes bench/results/sink.json
 	$(PY) -m bench.sink
+
+bench-publish: .venv/ready  ## The SDK and the import beside sending prepared bytes; writes bench/results/publish.json
+	$(PY) -m bench.publish
+
+bench-review: .venv/ready  ## Opening a queue of 20,000 tasks, taking a task, giving a verdict; writes bench/results/review.json
+	$(PY) -m bench.review
+
+bench-training: .venv/ready  ## From asking for a model to predictions of 50,000 items; writes bench/results/training.json
+	$(PY) -m bench.training
+
+bench-page: .venv/ready  ## What the benchmarks wrote as one page with plots, bench/results/index.html
+	$(PY) -m bench.page
 
 bench-growth: .venv/ready  ## What a label costs as a project grows, without a broker; writes bench/results/growth.json
 	$(PY) -m bench.growth

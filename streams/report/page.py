@@ -51,12 +51,12 @@ def _text(text: str) -> str:
     return escape(printable(text))
 
 
-def page(project: str, made: str, headline: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
+def page(title: str, made: str, headline: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
     """Return the whole page.
 
     Args:
-        project: Name of the project.
-        made: When the numbers were read, as text.
+        title: What it is about.
+        made: Where its numbers come from, in a sentence or two.
         headline: Names and values of the numbers to begin with.
         sections: What follows, in order.
     """
@@ -71,12 +71,12 @@ def page(project: str, made: str, headline: Sequence[tuple[str, str]], sections:
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
-<title>{_text(project)}: label quality</title>
+<title>{_text(title)}</title>
 <style>{_CSS}</style>
 </head>
 <body>
-<h1>{_text(project)}: label quality</h1>
-<p class="made">Read on {_text(made)}. The numbers behind each part lie beside this page as CSV.</p>
+<h1>{_text(title)}</h1>
+<p class="made">{_text(made)}</p>
 <dl>{tiles}</dl>
 <nav>{links}</nav>
 {"".join(_section(n, section) for n, section in enumerate(sections))}

@@ -33,4 +33,5 @@ def report(project: str, made: str, numbers: Numbers) -> str:
         made: When the numbers were read, as text.
         numbers: See `shell.QUERIES`; what is not there counts as empty.
     """
-    return page(project, made, queue.headline(numbers), sections(numbers))
+    source = f"Read on {made}. The numbers behind each part lie beside this page as CSV."
+    return page(f"{project}: label quality", source, queue.headline(numbers), sections(numbers))
