@@ -126,15 +126,35 @@ class LagReader:
                 found[topic, message.partition() or 0] = (message.offset() or 0) + 1
         return found
 
+    def readable_ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """Return the offset after the last record of partitions that no open transaction holds back.
+
+        Args:
+            topic: Topic without the prefix.
+            partitions: Its partitions, however many the settings say.
+
+        Raises:
+            LabelloopError: Kafka does not answer, or there is no such partition.
+        """
+        latest, committed = OffsetSpec.latest(), IsolationLevel.READ_COMMITTED  # type: ignore[no-untyped-call]
+        ends = self._offsets_of([(topic, partition) for partition in partitions], latest, committed)
+        return {partition: end for (_, partition), end in ends.items()}
+
     def _offsets(
         self, topics: Iterable[str], spec: OffsetSpec, isolation: IsolationLevel
     ) -> dict[tuple[str, int], int]:
         """Return what `spec` asks for of each partition; -1: there is no such offset."""
-        wanted = {
-            TopicPartition(self._settings.topic(topic), partition): (topic, partition)
+        wanted = [
+            (topic, partition)
             for topic in topics
             for partition in range(TOPICS[topic].partitions or self._settings.partitions)
-        }
+        ]
+        return self._offsets_of(wanted, spec, isolation)
+
+    def _offsets_of(
+        self, places: Iterable[tuple[str, int]], spec: OffsetSpec, isolation: IsolationLevel
+    ) -> dict[tuple[str, int], int]:
+        wanted = {TopicPartition(self._settings.topic(topic), n): (topic, n) for topic, n in places}
         try:
             found = once_led(lambda: self._ask([*wanted], spec, isolation), _LIMIT_S)
         except KafkaException as error:

@@ -4,7 +4,6 @@ import getpass
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping
-from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -12,13 +11,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from streams import codec
 from streams.catalogue import TIERS
-from streams.clients import CLIENT_LOG, heed, once_led, reading, said
+from streams.clients import CLIENT_LOG, heed, reading, said
 from streams.clock import Clock, SystemClock
 from streams.errors import LabelloopError
 from streams.events import Value, choice
 from streams.keys import split_key
 from streams.producers.producer import Producer
 from streams.query.groups import Settled, confirm
+from streams.query.lag import LagReader
 from streams.query.tasks import Task, Tasks
 from streams.settings import Settings
 
@@ -26,6 +26,7 @@ CLAIM_LIMIT_S = 15.0
 """How long to wait until the log has decided a claim."""
 
 _READ_LIMIT_S = 30.0
+_CLAIM_WAIT_S = 0.05
 
 
 class ReviewQueue:
@@ -61,6 +62,7 @@ class ReviewQueue:
         self._tasks = Tasks(project, tiers, self.reviewer)
         self._producer: Producer | None = None
         self._consumer = _reader(self._settings)
+        self._ends = LagReader(self._settings)
         self._partitions = _assign(self._consumer, self._settings)
 
     def __enter__(self) -> "ReviewQueue":
@@ -205,29 +207,28 @@ class ReviewQueue:
         Raises:
             LabelloopError: Kafka does not answer.
         """
+        # The end may have been announced before: ask for it rather than wait for the next announcement, over another
+        # connection, for on the consumer's the answer waits until a fetch has ended.
         waiting, limit = set(self._partitions), time.monotonic() + _READ_LIMIT_S
-        # The end may have been announced before: ask for it rather than wait for the next announcement.
-        ends = {p: self._end(p) for p in waiting}
+        ends = self._ends.readable_ends("review.state", waiting)
         while waiting := {p for p in waiting if self._partitions[p] < ends[p]}:
             if time.monotonic() > limit:
                 raise LabelloopError(f"Kafka at {self._settings.kafka} does not deliver the review queue")
-            for message in self._consumer.consume(10_000, timeout=0.02):
-                partition, error = int(message.partition() or 0), message.error()
-                if error is None:
-                    if message.value() is None:  # a rebuild found that the facts know of no such item
-                        self._tasks.forget(split_key(message.key() or b""))
-                    else:
-                        self._tasks.apply(codec.decode_own(message.value())[1])
-                    self._partitions[partition] = int(message.offset() or 0) + 1
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    self._partitions[partition] = max(self._partitions[partition], int(message.offset() or 0))
+            self._read(0.02)
 
-    def _end(self, partition: int) -> int:
-        topic = TopicPartition(self._settings.topic("review.state"), partition)
-        try:
-            return once_led(partial(self._consumer.get_watermark_offsets, topic, 10, cached=False))[1]
-        except KafkaException as error:
-            raise LabelloopError(f"Kafka at {self._settings.kafka}: {said(error, self._settings)}") from error
+    def _read(self, seconds: float) -> None:
+        """Apply what has come; if nothing has, wait for so long that something comes."""
+        first = self._consumer.poll(seconds)  # `consume` would wait for as many as it may bring
+        for message in [] if first is None else [first, *self._consumer.consume(10_000, timeout=0)]:
+            partition, error = int(message.partition() or 0), message.error()
+            if error is None:
+                if message.value() is None:  # a rebuild found that the facts know of no such item
+                    self._tasks.forget(split_key(message.key() or b""))
+                else:
+                    self._tasks.apply(codec.decode_own(message.value())[1])
+                self._partitions[partition] = int(message.offset() or 0) + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._partitions[partition] = max(self._partitions[partition], int(message.offset() or 0))
 
     def _hold(self, task: Task, action: str, lease_ms: int | None) -> bool:
         before = self.get(task["item_id"])
@@ -239,12 +240,12 @@ class ReviewQueue:
         self._send().flush()
         limit = time.monotonic() + CLAIM_LIMIT_S
         while time.monotonic() < limit:
-            now = self.get(task["item_id"])
+            now = self._tasks.get(task["item_id"]) or before
             if (now["owner"], now["lease_until"]) != (before["owner"], before["lease_until"]):
                 return bool(now["owner"] == self.reviewer)
             if now["owner"] not in (None, self.reviewer) and (now["lease_until"] or 0) > self._clock.now_ms():
                 return False  # somebody else's claim stands
-            time.sleep(0.02)
+            self._read(_CLAIM_WAIT_S)
         raise LabelloopError(
             f"no decision on the claim of {task['item_id']!r} within {CLAIM_LIMIT_S:.0f} s: see in `labelloop status` "
             f"that the items worker runs, and in `labelloop project show` that {self.reviewer!r} may review"
