@@ -8,7 +8,6 @@ their newest records, tables as they are once merged.
 """
 
 import argparse
-import json
 import os
 import platform
 import random
@@ -28,6 +27,7 @@ from bench.states import item_facts
 from bench.usage import Usage, child_running, usage
 from bench.workers import workers
 from bench.workload import send
+from bench.written import tell, write
 from streams import codec
 from streams.capacity.measured import LINES, Line, Measured
 from streams.capacity.model import Need, plan
@@ -214,10 +214,7 @@ def main() -> None:
     measured = Measured(lines, singles, commands, max(one.labels for one in runs), machine)
     if asked.keep:
         measured.save()
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(
-        json.dumps({"constants": asdict(measured), "runs": [asdict(one) for one in runs]}, indent=2) + "\n"
-    )
+    write(RESULT, {"constants": asdict(measured), "runs": [asdict(one) for one in runs]})
     _tell(console, checked, lines)
     far = plan(Need(FAR / 730, asked.overlap, 730), measured)
     console.print(
@@ -227,7 +224,7 @@ def main() -> None:
         f"{far.clickhouse_bytes / 1e9:,.0f} GB; what that assumes: labelloop plan --labels-per-day {FAR // 730} "
         f"--overlap {asked.overlap} --retention 730d"
     )
-    console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
+    tell(console, RESULT)
 
 
 def _tell(console: Console, runs: Sequence[Run], lines: Mapping[str, Line]) -> None:

@@ -23,6 +23,7 @@ from rich.table import Table
 from bench.generated import Shape, batches, fit
 from bench.local import Local
 from bench.runtimes.task import peak_mb
+from bench.written import tell, write
 from streams.errors import LabelloopError
 from streams.memory import collect_seldom
 from streams.terminal import Console
@@ -93,10 +94,9 @@ def main() -> None:
         told = f"{one['to_first']:.2f}{'' if one['to_first'] <= 1 + WITHIN else ' above'}"
         table.add_row(name, f"{one['us']:.1f}", told, f"{one['mb']:,.0f}", f"{one['changelog_bytes']:,.0f}")
         console.print(f"{name}: {one['us']:.1f} µs a label, {told} of the first, {one['mb']:,.0f} MB")
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=2) + "\n")
+    write(RESULT, found)
     console.print(table)
-    console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
+    tell(console, RESULT)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ within the run are what counts: every round runs each runtime once, and the medi
 """
 
 import argparse
-import json
 import os
 import re
 import statistics
@@ -25,6 +24,7 @@ from rich.table import Table
 from bench.runtimes.rounds import Took
 from bench.runtimes.task import peak_mb
 from bench.workload import labels, publish
+from bench.written import tell, write
 from streams.embedded import child, clickhouse, kafka, launch, ports
 from streams.errors import LabelloopError
 from streams.query.lag import lag
@@ -168,8 +168,7 @@ def main() -> None:
             rounds.append(one_round(settings, number, records))
             console.print(f"round {number + 1}: " + ", ".join(f"{n} {rate:,.0f}/s" for n, rate in rounds[-1].items()))
     found = report(rounds, asked.events)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=2) + "\n")
+    write(RESULT, found)
     table = Table("runtime, one process", "events a second", "lowest", "highest")
     for name in rounds[0]:
         rates = sorted(r[name] for r in rounds)
@@ -179,7 +178,7 @@ def main() -> None:
     console.print(
         f"labelloop is {found['labelloop_to_faust']} times stock Faust, {found['labelloop_to_plain']} of plain"
     )
-    console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
+    tell(console, RESULT)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,16 @@ disk. A dot is the median of the rounds, a bar reaches from the lowest to the hi
 
 import argparse
 import json
-import os
-import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench import growth, recovery, scale, sink
+from bench.latency import __main__ as latency
+from bench.runtimes.rounds import Took
+from bench.written import tell
 from streams.errors import LabelloopError
 from streams.report.figures import Point, intervals
 from streams.report.numbers import Figure, Section
@@ -35,7 +37,7 @@ def _plot(rows: Sequence[Point], axis: str, look: str, required: Sequence[float 
 
 def _rates(rounds: Sequence[Mapping[str, Any]]) -> list[Point]:
     """Return the rate of each runtime: every round has its events and seconds."""
-    return [_point(name, (one[name]["events"] / one[name]["seconds"] for one in rounds)) for name in rounds[0]]
+    return [_point(name, (Took(**one[name]).rate for one in rounds)) for name in rounds[0]]
 
 
 def _items(found: Any) -> Section:
@@ -58,7 +60,7 @@ def _runtimes(found: Any) -> Section:
 
 def _sink(found: Any) -> Section:
     rows = _rates(found["rounds"])
-    required = [found["required"] if row.at == "the sink" else None for row in rows]
+    required = [found["required"] if row.at == sink.SINK else None for row in rows]
     look = "From the topic to committed rows, Avro decoding included, beside columns that are there already."
     return Section("Into ClickHouse", [_plot(rows, "rows a second", look, required)])
 
@@ -74,7 +76,7 @@ def _latency(found: Any) -> Section:
         rate, times = one["events_per_second"], one["latency_ms"]["review.state"]
         for name, ms in times.items():
             rows.append(Point(f"{rate:,} a second, {name}", ms["median"], ms["lowest"], ms["highest"]))
-            required.append(250.0 if (rate, name) == (1000, "p99") else None)
+            required.append(latency.REQUIRED_MS if (rate, name) == (latency.AT_RATE, "p99") else None)
     return Section("From publishing to the queue", [_plot(rows, "ms", "With everything on one machine.", required)])
 
 
@@ -85,7 +87,7 @@ def _recovery(found: Any) -> Section:
         for kind in kinds
         for items, store in [kind]
     ]
-    required = [60.0 if items == 1_000_000 else None for items, _ in kinds]
+    required = [recovery.REQUIRED_S if items == recovery.REQUIRED_ITEMS else None for items, _ in kinds]
     return Section("Recovery from the changelog", [_plot(rows, "seconds", "The state lost, the log kept.", required)])
 
 
@@ -100,12 +102,14 @@ def _views(found: Any) -> Section:
 def _growth(found: Any) -> Section:
     rows = [_point(name, [one["to_first"]]) for name, one in found.items()]
     look = "What a label costs, to the first project: flat means that a larger project costs no more a label."
-    return Section("Growth", [_plot(rows, "CPU of a label, to the first", look, [None, *[1.25] * (len(rows) - 1)])])
+    required = [None, *[1 + growth.WITHIN] * (len(rows) - 1)]
+    return Section("Growth", [_plot(rows, "CPU of a label, to the first", look, required)])
 
 
 def _scale(found: Any) -> Section:
-    each = [{one["processes"]: one for one in took} for took in found["rounds"]]
-    rates = [_point(f"{n} workers", (_per_cpu_second(took[n]) for took in each)) for n in sorted(each[0])]
+    took = [scale.Took(**one) for all_ in found["rounds"] for one in all_]
+    counts = sorted({one.processes for one in took})
+    rates = [_point(f"{n} workers", (one.per_cpu_second for one in took if one.processes == n)) for n in counts]
     waits = [_point(name, (one[name] for one in found["pauses"])) for name in found["pauses"][0]]
     return Section(
         "Two workers",
@@ -114,10 +118,6 @@ def _scale(found: Any) -> Section:
             _plot(waits, "longest wait of a label, seconds", "While a second worker comes and goes."),
         ],
     )
-
-
-def _per_cpu_second(took: Mapping[str, float]) -> float:
-    return took["labels"] / took["cpu_seconds"]
 
 
 def _review(found: Any) -> Section:
@@ -165,9 +165,8 @@ def drawn(results: Path) -> str:
         raise LabelloopError(f"{results} has no results: run `make bench` or another benchmark first")
     sections = [SECTIONS[name](json.loads((results / f"{name}.json").read_text())) for name in found]
     made = (
-        f"Measured with {os.cpu_count()} cores and Python {platform.python_version()}; the numbers lie beside it. "
-        "A dot is the median of the rounds, a bar reaches from the lowest to the highest, a diamond is what is "
-        "required. Machines drift: compare what was measured in one run."
+        "The numbers lie beside this page as JSON. A dot is the median of the rounds, a bar reaches from the lowest to "
+        "the highest, a diamond is what is required. Machines drift: compare what was measured in one run."
     )
     return page("labelloop: benchmarks", made, (), sections)
 
@@ -177,7 +176,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     file = RESULTS / "index.html"
     file.write_text(drawn(RESULTS))
-    Console().print(f"written to {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
+    tell(Console(), file)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,9 @@ from rich.table import Table
 from bench.items import servers
 from bench.runtimes.rounds import Took, ratio
 from bench.runtimes.task import Stopwatch
-from bench.workload import rows, send
-from streams import codec
+from bench.workload import labels, publish, rows
+from bench.written import tell, write
 from streams.errors import LabelloopError
-from streams.keys import item_key
-from streams.producers import facts
 from streams.producers.producer import Producer
 from streams.query.lag import end_offsets
 from streams.settings import Settings
@@ -41,7 +39,7 @@ PROJECT = "published"
 
 def by_sdk(file: Path) -> None:
     """Publish the labels of a file by the SDK, in this process, and tell what it took."""
-    said = _read(file)
+    said = [json.loads(line) for line in file.read_text().splitlines()]
     watch = Stopwatch(len(said))
     watch.saw(len(said))
     with Producer(source="bench") as producer:
@@ -50,20 +48,13 @@ def by_sdk(file: Path) -> None:
     watch.end()
 
 
-def by_plain(file: Path) -> None:
-    """Send the labels of a file, encoded before, in this process, and tell what it took."""
-    settings, records = Settings.load(), list[tuple[bytes, bytes]]()
-    for number, row in enumerate(_read(file)):
-        fact = facts.label(PROJECT, row["item_id"], row["annotator_id"], row["label"], source_seq=number)
-        records.append((item_key(PROJECT, row["item_id"]), codec.encode("labels", fact.event)))
-    watch = Stopwatch(len(records))
-    watch.saw(len(records))
-    send(settings.kafka, settings.topic("labels"), records)
+def by_plain(count: int) -> None:
+    """Send so many labels, encoded before, in this process, and tell what it took."""
+    settings, records = Settings.load(), labels(count)
+    watch = Stopwatch(count)
+    watch.saw(count)
+    publish(settings, records)
     watch.end()
-
-
-def _read(file: Path) -> list[dict[str, str]]:
-    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def one_way(settings: Settings, way: str, file: Path, count: int) -> Took:
@@ -75,7 +66,7 @@ def one_way(settings: Settings, way: str, file: Path, count: int) -> Took:
     ensure(settings)
     command = ["-m", "streams.cli", "import", "labels", str(file), "--project", PROJECT]
     if way != IMPORT:
-        command = ["-m", "bench.publish", "--way", way, "--file", str(file)]
+        command = ["-m", "bench.publish", "--way", way, "--file", str(file), "--events", str(count)]
     environment, started = os.environ | settings.environment(), time.perf_counter()
     with subprocess.Popen([sys.executable, *command], env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -111,8 +102,10 @@ def main() -> None:
     parser.add_argument("--way", choices=(SDK, PLAIN), help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.way:
-        (by_sdk if asked.way == SDK else by_plain)(asked.file)
+    if asked.way == SDK:
+        by_sdk(asked.file)
+    elif asked.way == PLAIN:
+        by_plain(asked.events)
     console, rounds = Console(), list[Mapping[str, Took]]()
     with tempfile.TemporaryDirectory() as folder, servers(Path(folder)) as settings:
         file = Path(folder) / "labels.jsonl"
@@ -128,8 +121,7 @@ def main() -> None:
             told = ", ".join(f"{way} {took.rate:,.0f} a second" for way, took in rounds[-1].items())
             console.print(f"round {number + 1}: {told}")
     found = report(rounds)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=2) + "\n")
+    write(RESULT, found)
     table = Table("one process", "labels a second", "a label: CPU µs", "peak MB")
     for name in (SDK, IMPORT, PLAIN):
         mine = [one[name] for one in rounds]
@@ -142,7 +134,7 @@ def main() -> None:
         )
     console.print(f"{asked.events:,} labels, median of {asked.rounds} rounds")
     console.print(table)
-    console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
+    tell(console, RESULT)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ takes; `--keep` writes that where `labelloop plan` reads it.
 """
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -26,6 +25,7 @@ from bench.items import servers
 from bench.states import LABELS_PER_ITEM, PROJECT, item_id, label, rows, templates
 from bench.workers import workers
 from bench.workload import send
+from bench.written import tell, write
 from streams import codec
 from streams.capacity.measured import Measured
 from streams.clients import reading
@@ -173,8 +173,7 @@ def main() -> None:
                     runs.append(recover(here, code, source, store, items, probe))
                     probe += 1
                     console.print(f"  {_told(runs[-1])}")
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps({"cores": os.cpu_count(), "runs": [asdict(run) for run in runs]}, indent=2) + "\n")
+    write(RESULT, {"cores": os.cpu_count(), "runs": [asdict(run) for run in runs]})
     table = Table("code", "store", "items", "seconds (lowest to highest)", "CPU s", "peak MB")
     for kind in dict.fromkeys((run.code, run.store, run.items) for run in runs):
         mine = [run for run in runs if (run.code, run.store, run.items) == kind]
@@ -201,7 +200,7 @@ def main() -> None:
             replace(
                 known, singles={**known.singles, "recovery_us": per_item}, commands={**known.commands, **command}
             ).save()
-    console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
+    tell(console, RESULT)
 
 
 def of_an_item(runs: Sequence[Took]) -> float | None:

@@ -6,7 +6,6 @@ a task is taken when the log has decided that it is theirs, and a verdict is giv
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from rich.table import Table
 from bench.items import servers
 from bench.latency.figures import NAMES, percentiles
 from bench.workers import workers
+from bench.written import tell, write
 from streams.clients import reading
 from streams.embedded.stack import prepare_servers, worker_processes
 from streams.errors import LabelloopError
@@ -134,8 +134,7 @@ def main() -> None:
             took = reviewed(settings, asked.verdicts)
             running.check()
     found = report(asked.tasks, records, opening, took)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=2) + "\n")
+    write(RESULT, found)
     table = Table("reads the queue", "seconds", "records a second")
     for name, all_ in opening.items():
         middle = median(all_)
@@ -146,7 +145,7 @@ def main() -> None:
     for name, times in took.items():
         steps.add_row(name, *(f"{ms:.0f}" for ms in percentiles([*times]).values()))
     console.print(steps)
-    console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
+    tell(console, RESULT)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ longest time from a label to `review.state` around each is told.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from bench.latency.watch import Watch
 from bench.usage import child_running, usage
 from bench.workers import workers
 from bench.workload import labels, publish
+from bench.written import tell, write
 from streams.embedded.launch import Process
 from streams.errors import LabelloopError
 from streams.query.lag import lag
@@ -173,10 +173,9 @@ def main() -> None:
                 )
             )
     found = {"cores": os.cpu_count(), "rounds": [[asdict(one) for one in took.values()] for took in rounds]}
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found | {"pauses": [asdict(one) for one in pauses]}, indent=2) + "\n")
+    write(RESULT, found | {"pauses": [asdict(one) for one in pauses]})
     _tell(console, rounds, pauses)
-    console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
+    tell(console, RESULT)
 
 
 def _tell(console: Console, rounds: Sequence[dict[int, Took]], pauses: Sequence[Pause]) -> None:

@@ -22,6 +22,7 @@ from rich.table import Table
 from bench.items import servers, worker_took
 from bench.runtimes.rounds import Took, ratio
 from bench.workload import publish
+from bench.written import tell, write
 from streams import codec
 from streams.errors import LabelloopError
 from streams.keys import item_key
@@ -119,8 +120,7 @@ def main() -> None:
             rounds.append(one_round(settings, number, records))
             told = ", ".join(f"{name} {took.rate:,.0f} rows a second" for name, took in rounds[-1].items())
             console.print(f"round {number + 1}: {told}")
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(report(rounds), indent=2) + "\n")
+    write(RESULT, report(rounds))
     table = Table("one process", "rows a second", "a row: CPU µs", "peak MB")
     for name in (SINK, PREPARED):
         mine = [one[name] for one in rounds]
@@ -137,7 +137,7 @@ def main() -> None:
     console.print(table)
     console.print(f"the sink has {middle:.2f} of the ceiling's rate ({low:.2f} to {high:.2f})")
     console.print(f"required: {REQUIRED:,} rows a second: {'reached' if rate >= REQUIRED else 'missed'}")
-    console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
+    tell(console, RESULT)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ tells people; then the queue follows.
 """
 
 import argparse
-import json
 import random
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from rich.table import Table
 
 from bench.items import apart, servers
 from bench.workers import workers
+from bench.written import tell, write
 from streams import codec
 from streams.embedded.stack import prepare_servers, worker_processes
 from streams.errors import LabelloopError
@@ -120,8 +120,7 @@ def main() -> None:
                 running.check()
             console.print(f"round {number + 1}: " + ", ".join(f"{step} {s:.1f} s" for step, s in rounds[-1].items()))
     found = report(asked.items, rounds)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=2) + "\n")
+    write(RESULT, found)
     table = Table("step", "seconds")
     for step in STEPS:
         times = [one[step] for one in rounds]
@@ -129,7 +128,7 @@ def main() -> None:
     console.print(f"{asked.items:,} items of {FEATURES} features, median of {asked.rounds} rounds")
     console.print(table)
     console.print(f"{found['items_predicted_per_second']:,} items predicted a second")
-    console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
+    tell(console, RESULT)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ the highest.
 """
 
 import argparse
-import json
 import os
 import re
 import subprocess
@@ -28,6 +27,7 @@ from bench.items import apart, servers
 from bench.latency.figures import NAMES, of_rounds, percentiles
 from bench.latency.watch import Seen, Watch
 from bench.workers import Workers, workers
+from bench.written import tell, write
 from streams.embedded.stack import prepare_servers, worker_processes
 from streams.errors import LabelloopError
 from streams.settings import Settings
@@ -174,11 +174,10 @@ def main() -> None:
                             f"round {number + 1}, {code}: {rate:,}/s, to review.state "
                             + ", ".join(f"{name} {told[name]:.0f} ms" for name in NAMES)
                         )
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(report(runs), indent=2) + "\n")
+    write(RESULT, report(runs))
     for code, rate in dict.fromkeys((run.code, run.rate) for run in runs):
         _tell(console, [run for run in runs if (run.code, run.rate) == (code, rate)])
-    console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
+    tell(console, RESULT)
 
 
 def _tell(console: Console, runs: Sequence[Run]) -> None:

@@ -6,7 +6,6 @@ repeatable: seeds are fixed, no other result depends on the machine's speed.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from bench.quality.goals import Cases, Goal, Streams, order_goals, stream_goals
 from bench.quality.measures import Bin, reliability
 from bench.quality.order import ALONE, SHOWN, WITH, case, judged, own_calibration
 from bench.quality.peers import Peers, ask, draw
+from bench.written import tell, write
 from streams.errors import LabelloopError
 from streams.quality.labels import Floats
 from streams.terminal import Console
@@ -143,11 +143,6 @@ def _draw(console: Console, measured: Quality, name: str) -> None:
     console.print(f"reliability diagrams: {file.name}, beside the results")
 
 
-def _write(found: Mapping[str, Any]) -> None:
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=2) + "\n")
-
-
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
@@ -177,7 +172,7 @@ def main() -> None:
         "peer_seconds": {name: found.seconds for name, found in peers.items()},
         "core": _plain(measured) | {"stream_goals": [asdict(goal) for goal in stream_found]},
     }
-    _write(report)
+    write(RESULT, report)
     tables.consensus(console, accuracy, sets)
     told = ", ".join(f"{name} {share:.1%}" for name, share in same.items())
     console.print(
@@ -190,17 +185,17 @@ def main() -> None:
     costs = [*cost.costs()]
     tables.costs(console, costs)
     report["cost"] = [asdict(one) for one in costs]
-    _write(report)
+    write(RESULT, report)
     if not asked.core_only:
         from_topics, by_set = piped(sets, peers, console)
-        _write(report | {"pipeline": _plain(from_topics) | {"sets": by_set}})
+        write(RESULT, report | {"pipeline": _plain(from_topics) | {"sets": by_set}})
         tables.review_order(console, from_topics.cases)
         tables.calibration(console, from_topics.cases, from_topics.calibration)
         _draw(console, from_topics, "pipeline")
         tables.pipeline(console, by_set)
         tables.reviews(console, {name: one["reviews"] for name, one in by_set.items()})
         tables.goals(console, "Goals, as it comes out of the topics", from_topics.goals)
-    console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
+    tell(console, RESULT)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ within a round, told as the median of the rounds with the lowest and the highest
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from rich.table import Table
 from bench.items import servers
 from bench.runtimes import work
 from bench.runtimes.rounds import RUNTIMES, Took, ratio, run
+from bench.written import tell, write
 from streams.errors import LabelloopError
 from streams.terminal import Console
 
@@ -56,10 +56,9 @@ def main() -> None:
                 took[runtime.name] = run(runtime, settings, number, shares[runtime.share], expected[runtime.share])
                 console.print(f"round {number + 1}: {runtime.name} {took[runtime.name].rate:,.0f} events a second")
             rounds.append(took)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(_report(rounds), indent=2) + "\n")
+    write(RESULT, _report(rounds))
     _tell(console, rounds)
-    console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
+    tell(console, RESULT)
 
 
 def _report(rounds: list[Mapping[str, Took]]) -> dict[str, object]:

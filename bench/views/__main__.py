@@ -5,7 +5,6 @@ with ClickHouse's caches dropped and the files read past the system's. Warm: the
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from rich.table import Column, Table
 from bench.items import servers
 from bench.views.data import fill, refresh
 from bench.views.questions import QUESTIONS, statement
+from bench.written import tell, write
 from streams.clickhouse import connect
 from streams.errors import LabelloopError
 from streams.sinks.migrate import migrate, refreshed, views
@@ -131,10 +131,9 @@ def main() -> None:
     console.print(
         f"{len(found) - len(late)} of {len(found)} answer in {COLD_S:g} s cold and {1000 * WARM_S:.0f} ms warm"
     )
-    RESULT.parent.mkdir(exist_ok=True)
     told = {"labels": asked.labels, "cold_s": COLD_S, "warm_s": WARM_S, "views": [asdict(one) for one in found]}
-    RESULT.write_text(json.dumps(told, indent=2) + "\n")
-    console.print(f"written to {RESULT.relative_to(Path.cwd()) if RESULT.is_relative_to(Path.cwd()) else RESULT}")
+    write(RESULT, told)
+    tell(console, RESULT)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ CLAIM_LIMIT_S = 15.0
 """How long to wait until the log has decided a claim."""
 
 _READ_LIMIT_S = 30.0
-_CLAIM_WAIT_S = 0.05
+_CLAIM_WAIT_S = 0.05  # between two looks at the limit; what comes ends it at once
 
 
 class ReviewQueue:

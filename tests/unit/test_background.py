@@ -10,7 +10,7 @@ import pytest
 from streams import background
 
 TELL = """
-import os, sys, pathlib
+import os, sys
 from streams import background
 if sys.argv[1] == "steps back":
     background.step_back()
