@@ -178,6 +178,8 @@ class Retrain:
             TooManyBugs: that is so of too many, by a fault of ours.
             LabelloopError: a newer labelloop wrote it.
         """
+        # all is read at every start, and compaction leaves the bad ones: only what was not told of before is weighed
+        is_new = read.partition in self._owned and read.offset >= self._told[read.partition]
         try:
             self._follow_corrected(read)
         except Poison as poison:
@@ -186,19 +188,20 @@ class Retrain:
         except (LabelloopError, MemoryError):
             raise
         except Exception:
-            if self._bugs.bug():
+            if is_new and self._bugs.bug():
                 self._send([], {(self._corrected, number): position for number, position in self._told.items()})
                 raise TooManyBugs from None
             reason, detail = "bug", traceback.format_exc()[-MAX_DETAIL:]
         else:
-            self._bugs.passed(1)
+            if is_new:
+                self._bugs.passed(1)
             return
         if read.partition not in self._owned:
             return  # whoever owns it tells
         coordinates = (read.topic, read.partition, read.offset, read.log_time)
         letter = DeadLetter(CONSUMER, *coordinates, read.key, read.value, reason, detail)
         self._refused[read.partition, read.offset] = letter
-        if read.offset >= self._told[read.partition]:
+        if is_new:
             self._letters.append(letter)
 
     def _ask_again(self, read: Read) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import Counter
 from pathlib import Path
 
 import click
@@ -11,7 +10,7 @@ from streams.cli.console import bar
 from streams.cli.options import data_option
 from streams.errors import LabelloopError
 from streams.query.audit import Counts
-from streams.query.auditing import Report
+from streams.query.auditing import Report, by_group
 from streams.query.auditing import audit as run
 from streams.settings import Settings
 
@@ -19,17 +18,18 @@ from streams.settings import Settings
 @click.command()
 @click.option("--project", "-p", help="Only this project; default: all.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+@click.option("--max-lag", type=click.IntRange(min=0), metavar="N", help="A group further behind is a finding.")
 @data_option
-def audit(project: str | None, as_json: bool, data: Path | None) -> None:
+def audit(project: str | None, as_json: bool, max_lag: int | None, data: Path | None) -> None:
     """Compare the log with itself and with ClickHouse: lost rows, foreign rows, causes that are nowhere, dead letters.
 
     A line a finding. Exit status: 0 nothing found, 1 findings, 2 a server does not answer.
 
-    Example: labelloop audit --project birds
+    Examples: labelloop audit --project birds; labelloop audit --max-lag 100000 --json
     """
     try:
         with bar("reading the log") as tell:
-            report = run(Settings.load(data), project, tell)
+            report = run(Settings.load(data), project, max_lag, tell)
     except LabelloopError as error:
         click.echo(f"labelloop: {error}", err=True)
         sys.exit(2)
@@ -56,10 +56,7 @@ def _show(report: Report) -> None:
     for one in report.counts:
         if one.records or one.rows or one.end:
             click.echo(_line(one, wide))
-    behind = Counter[str]()
-    for lag in report.lags:
-        behind[lag.group] += lag.records
-    click.echo(", ".join(f"{group} is {records:,} records behind" for group, records in behind.items()))
+    click.echo(", ".join(f"{group} is {records:,} records behind" for group, records in by_group(report.lags).items()))
     for finding in report.findings:
         click.echo(finding.text)
     if not report.findings:

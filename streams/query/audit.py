@@ -243,3 +243,12 @@ def orphans(logs: Mapping[str, TopicLog], facts: Sequence[str]) -> list[Finding]
         text = f"corrections: {len(unknown):,} judge an item that nothing else is known of: {where}"
         found.append(Finding("correction_without_item", len(unknown), text))
     return found
+
+
+def laggards(behind: Mapping[str, int], most: int) -> list[Finding]:
+    """Return a finding for each consumer group that is more than `most` records behind."""
+    return [
+        Finding("behind", records, f"{group} is {records:,} records behind, more than {most:,}: `labelloop status`")
+        for group, records in behind.items()
+        if records > most
+    ]

@@ -13,7 +13,7 @@ from streams import codec, events
 from streams.catalogue import TOPICS, Topic
 from streams.errors import LabelloopError, NotNow, Poison
 from streams.keys import make_key, split_key
-from streams.query.audit import Counts, Finding, Offsets, Stored, TopicLog, compare, hash_of, orphans
+from streams.query.audit import Counts, Finding, Offsets, Stored, TopicLog, compare, hash_of, laggards, orphans
 from streams.query.dlq import read_letters
 from streams.query.lag import Lag, LagReader
 from streams.query.letters import Letter
@@ -48,7 +48,12 @@ class Report:
     findings: list[Finding]
 
 
-def audit(settings: Settings, project: str | None = None, tell: Tell = lambda passed, of: None) -> Report:
+def audit(
+    settings: Settings,
+    project: str | None = None,
+    max_lag: int | None = None,
+    tell: Tell = lambda passed, of: None,
+) -> Report:
     """Compare the log with itself and with the tables.
 
     The workers may go on meanwhile: what they do makes no finding.
@@ -56,6 +61,7 @@ def audit(settings: Settings, project: str | None = None, tell: Tell = lambda pa
     Args:
         settings: Where the servers are.
         project: Only this project; None: all.
+        max_lag: Records that a consumer group may be behind; None: any number.
         tell: Told of the progress in the log.
 
     Raises:
@@ -90,7 +96,17 @@ def audit(settings: Settings, project: str | None = None, tell: Tell = lambda pa
         findings.append(
             Finding("open_dead_letter", waiting, f"{waiting:,} dead letters are open: `labelloop dlq list`")
         )
+    if max_lag is not None:
+        findings += laggards(by_group(lags), max_lag)
     return Report(counts, lags, findings)
+
+
+def by_group(lags: Iterable[Lag]) -> Counter[str]:
+    """Return how many records each consumer group is behind, in all its topics."""
+    behind = Counter[str]()
+    for lag in lags:
+        behind[lag.group] += lag.records
+    return behind
 
 
 def _refused(settings: Settings, letters: Iterable[Letter]) -> set[tuple[str, int, int]]:

@@ -1,5 +1,7 @@
 """What a sink asks of its tables before it writes to them."""
 
+import re
+
 from clickhouse_driver.errors import Error
 
 from streams.clickhouse import connect, refusal
@@ -32,11 +34,14 @@ def check_tables(writer: Writer) -> None:
         LabelloopError: one is not, or does not.
         NotNow: the server is away.
     """
-    rows = writer.query(
-        "SELECT name, toUInt64OrZero(extract(create_table_query, 'deduplication_window = (\\\\d+)')) "
-        "FROM system.tables WHERE database = currentDatabase()"
-    )
-    remembered = {str(name): int(window) for name, window in rows}
+    rows = writer.query("SELECT name, engine, engine_full FROM system.tables WHERE database = currentDatabase()")
+    told, usual = {str(name): window(engine, clauses) for name, engine, clauses in rows}, 0
+    if None in told.values():
+        [(usual,)] = writer.query(
+            "SELECT toUInt64(value) FROM system.replicated_merge_tree_settings "
+            "WHERE name = 'replicated_deduplication_window'"
+        )
+    remembered = {name: usual if size is None else size for name, size in told.items()}
     small = sorted({table for table in TABLES.values() if remembered.get(table, 0) < DEDUPLICATION_WINDOW})
     if small:
         raise LabelloopError(
@@ -47,6 +52,19 @@ def check_tables(writer: Writer) -> None:
     wanted = {(table, column.name) for topic, table in TABLES.items() for column in columns(topic)}
     if missing := sorted(f"{table}.{name}" for table, name in wanted - there):
         raise LabelloopError(f"the tables lack {', '.join(missing)}: apply the migrations: `labelloop migrate`")
+
+
+def window(engine: str, clauses: str) -> int | None:
+    """Return how many inserts a table remembers; None: as many as is usual on its server.
+
+    Args:
+        engine: The engine's name: a replicated one (ClickHouse Cloud makes each so) heeds another setting.
+        clauses: The engine with its clauses, as `system.tables` has them.
+    """
+    is_replicated = engine.startswith(("Replicated", "Shared"))
+    name = "replicated_deduplication_window" if is_replicated else "non_replicated_deduplication_window"
+    found = re.search(rf"\b{name} = (\d+)", clauses)
+    return int(found[1]) if found else None if is_replicated else 0
 
 
 def filled_tables(address: ClickHouseAddress) -> list[str]:

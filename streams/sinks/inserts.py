@@ -5,6 +5,7 @@ try of each insert runs in a thread of its own; whatever goes wrong with it is d
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -58,7 +59,7 @@ class Inserts:
         stay: Callable[[float], None],
     ) -> None:
         self._names, self._builds, self._writer, self._letters, self._stay = names, builds, writer, letters, stay
-        self._limit = BugLimit()
+        self._limits = defaultdict[str, BugLimit](BugLimit)  # by topic: one that works must not cover for another
         self._thread = ThreadPoolExecutor(1, "insert")
         self._under_way: tuple[_Insert, Future[None]] | None = None
 
@@ -72,7 +73,7 @@ class Inserts:
         topic = self._names[partition[0]]
         rows = build(topic, *partition, self._builds[topic], records)
         self.finish()
-        self._weigh(rows)
+        self._weigh(partition[0], rows)
         self._letters.send(rows.dead)
         token = f"{partition[0]}:{partition[1]}:{range_.first}-{range_.last}"
         self._begin(_Insert(partition, rows, token))
@@ -92,7 +93,7 @@ class Inserts:
         self._under_way = None
         try:
             future.result()
-            self._limit.passed(len(insert.rows.records))
+            self._passed(insert)
         except NotNow as error:
             log.warning("%s; trying again", error)
             self._insert(insert)
@@ -110,20 +111,25 @@ class Inserts:
         self.give_up()
         self._thread.shutdown()
 
-    def _weigh(self, rows: Rows) -> None:
+    def _weigh(self, topic: str, rows: Rows) -> None:
         """Stop before more records are given up by a fault of ours than dead letters may hide.
 
         Raises:
             TooManyBugs: there are too many.
         """
-        bugs = {letter.offset for letter in rows.dead if letter.reason == "bug"}
+        bugs, limit = _bugs(rows), self._limits[topic]
         if not bugs:
             return
         for offset in sorted([*bugs, *(record.offset for record in rows.records)]):
             if offset not in bugs:
-                self._limit.passed(1)
-            elif self._limit.bug():
+                limit.passed(1)
+            elif limit.bug():
                 raise TooManyBugs
+
+    def _passed(self, insert: _Insert) -> None:
+        """Count rows that are stored, unless they were weighed among bugs, where they lay."""
+        if not _bugs(insert.rows):
+            self._limits[insert.partition[0]].passed(len(insert.rows.records))
 
     def _give_back(self, actions: Sequence[Raw], token: str) -> None:
         """Insert the records that actions give back, each where it belongs."""
@@ -131,7 +137,7 @@ class Inserts:
             full_name, topic, number, attempt = group
             built = build(topic, full_name, number, self._builds[topic], records)
             self.finish()
-            self._weigh(built)
+            self._weigh(full_name, built)
             self._letters.send([replace(letter, attempt=attempt) for letter in built.dead])
             self._begin(_Insert((full_name, number), built, f"{token}/{full_name}-{number}-{attempt}", attempt))
 
@@ -151,7 +157,7 @@ class Inserts:
         """
         try:
             self._insert_patiently(insert.partition, insert.rows, insert.token)
-            self._limit.passed(len(insert.rows.records))
+            self._passed(insert)
         except Refused as refusal:
             self._halve(insert, refusal)
 
@@ -159,7 +165,7 @@ class Inserts:
         """Insert the halves of rows that are refused together; one that is refused alone becomes a letter."""
         partition, rows, token, attempt = insert
         if len(rows.records) == 1:
-            if self._limit.bug():
+            if self._limits[partition[0]].bug():
                 raise TooManyBugs from refusal
             poison = Poison("refused", f"ClickHouse: {refusal}")
             self._letters.send([dead_letter(*partition, rows.records[0], poison, attempt)])
@@ -180,3 +186,8 @@ class Inserts:
                 log.warning("%s; trying again in %.1f s", error, pause)
                 self._stay(pause)
                 pause = min(pause * 2, MAX_WAIT_S)
+
+
+def _bugs(rows: Rows) -> set[int]:
+    """Return the offsets of records that could not be made rows by a fault of ours."""
+    return {letter.offset for letter in rows.dead if letter.reason == "bug"}

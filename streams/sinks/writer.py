@@ -22,9 +22,20 @@ _AWAY = frozenset(
         ErrorCodes.TOO_MANY_PARTS,
         ErrorCodes.QUERY_WAS_CANCELLED,
         ErrorCodes.ABORTED,
+        ErrorCodes.READONLY,
+        ErrorCodes.QUOTA_EXPIRED,
+        ErrorCodes.CANNOT_WRITE_TO_FILE_DESCRIPTOR,
+        ErrorCodes.NO_ZOOKEEPER,
+        ErrorCodes.KEEPER_EXCEPTION,
+        ErrorCodes.ALL_CONNECTION_TRIES_FAILED,
+        ErrorCodes.UNKNOWN_STATUS_OF_INSERT,
+        ErrorCodes.STD_EXCEPTION,  # how the file system's own errors are passed on
     }
 )
-"""What passes by itself."""
+"""What passes by itself, or when somebody has made room or given leave to write again: the sink waits for it."""
+
+LIMIT_S = 60
+"""Longest that an answer may take, seconds."""
 
 _ROWS_FAULT = frozenset(
     {
@@ -66,7 +77,7 @@ class Writer:
     """
 
     def __init__(self, address: ClickHouseAddress) -> None:
-        self._address, self._client = address, connect(address, timeout_s=60)
+        self._address, self._client = address, connect(address, timeout_s=LIMIT_S)
 
     def insert(self, table: str, names: Sequence[str], columns: Sequence[list[Any]], token: str) -> None:
         """Insert rows given by column; the same token again changes nothing.

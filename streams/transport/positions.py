@@ -17,6 +17,10 @@ from streams.transport.batch import Batch, Record
 
 _offset = attrgetter("offset")
 
+SUSPECTS = 1000
+"""Offsets from a failure on that are suspect at least. Where a handler fails at all of the few records that come, one
+process meets them one by one and sees that they are too many; else each would end a process and be forgotten."""
+
 
 class Partition(NamedTuple):
     """A partition of a topic; equal to Faust's own `TP`, which is a pair as well."""
@@ -104,7 +108,8 @@ class Positions:
         It includes an earlier range that no commit has passed yet: forgotten, that one would fail again as a whole,
         and the two would take turns for ever.
         """
-        first, end = failed.batch.first, failed.batch.end
+        first = failed.batch.first
+        end = max(failed.batch.end, first + SUSPECTS)
         earlier = self._suspects.get(failed.tp)
         if earlier is not None:
             first, end = min(first, earlier.first), max(end, earlier.end)

@@ -7,6 +7,7 @@ dead letter, and nothing of it is half written.
 
 import logging
 import traceback
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,7 +61,7 @@ class Runner:
     ) -> None:
         self._name, self._handler, self._table, self._dead_letters = name, handler, table, dead_letters
         self._actions = actions
-        self._limit = BugLimit()
+        self._limits = defaultdict[str, BugLimit](BugLimit)  # by topic: one that works must not cover for another
         self._batch_records = metrics.BATCH_RECORDS.labels(name)
 
     def prepare(self, delivery: Delivery) -> Prepared:
@@ -83,7 +84,7 @@ class Runner:
             if not delivery.alone:
                 raise
             return self._encode(Effects(dead=[self._bug(delivery)]))
-        self._limit.passed(len(batch))
+        self._limits[batch.topic].passed(len(batch))
         return prepared
 
     def _effects(self, batch: Batch, rows: Rows) -> Effects:
@@ -121,7 +122,7 @@ class Runner:
         """Return the dead letter of a record at which the handler failed for the second time."""
         batch, record = delivery.batch, delivery.batch.records[0]
         log.warning("%s-%s offset %s fails alone too", batch.topic, batch.partition, record.offset, exc_info=True)
-        if self._limit.bug():
+        if self._limits[batch.topic].bug():
             raise TooManyBugs
         detail = traceback.format_exc()[-MAX_DETAIL:]
         original = given_back(record.value, self._name) if batch.topic == self._actions else None

@@ -1,4 +1,7 @@
-"""A sink that kills itself: python -m tests.integration.sink_app STEP N dies at the N-th time it reaches STEP."""
+"""A sink that kills itself: python -m tests.integration.sink_app STEP N dies at the N-th time it reaches STEP.
+
+A step that is none lets it live, with little patience for ClickHouse.
+"""
 
 import os
 import signal
@@ -9,7 +12,7 @@ from typing import Any
 from confluent_kafka import TopicPartition
 
 from streams.settings import Settings
-from streams.sinks import runner
+from streams.sinks import runner, writer
 from streams.sinks.runner import Sink
 from streams.transport.topics import builds
 
@@ -51,4 +54,5 @@ class DyingSink(Sink):
 
 if __name__ == "__main__":
     runner.SESSION_TIMEOUT_MS = 6000  # the broker allows no less; a successor waits for it
+    writer.LIMIT_S = 2
     DyingSink(Settings.load(), sys.argv[1], int(sys.argv[2])).run()

@@ -11,7 +11,19 @@ import pytest
 from streams.embedded import child, clickhouse, launch, ports
 from streams.settings import Settings
 from tests.integration.sink_app import STEPS
-from tests.integration.sinking import Popen, content, count, label, log_text, prepare, publish, settled, sibling, sink
+from tests.integration.sinking import (
+    Popen,
+    content,
+    count,
+    label,
+    log_text,
+    prepare,
+    publish,
+    query,
+    settled,
+    sibling,
+    sink,
+)
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.crash]
@@ -152,3 +164,40 @@ def test_asked_to_stop_while_clickhouse_is_away(settings: Settings, own_server: 
         eventually(lambda: "trying again" in log_text(own), "the sink notices")
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0, log_text(own)
+
+
+TROUBLES = {
+    "full": "MODIFY SETTING min_free_disk_bytes_to_perform_insert = 1000000000000000000",
+    "read-only": "MODIFY SETTING table_readonly = 1",
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_clickhouse_is_there_and_takes_nothing(settings: Settings, own_server: OwnServer, trouble: str) -> None:
+    """A table that can take no rows is no fault of the rows: they wait, and go in when it can."""
+    own, setting = prepare(own_server.settings(settings)), TROUBLES[trouble].split()[2]
+    with sink(own) as process:
+        publish(own, map(label, range(1000)))
+        eventually(lambda: count(own) == 1000, f"before: {log_text(own)}")
+        query(own, f"ALTER TABLE labels {TROUBLES[trouble]}")
+        publish(own, map(label, range(1000, 3000)))
+        eventually(lambda: "trying again" in log_text(own), "the sink notices")
+        query(own, f"ALTER TABLE labels RESET SETTING {setting}")
+        eventually(lambda: count(own) == 3000 and settled(own), f"after: {log_text(own)}")
+        assert (count(own, "count()"), count(own, "count()", "dead_letters")) == (3000, 0)
+        assert process.poll() is None, "the sink waits, it does not give up"
+
+
+def test_an_insert_that_was_given_up_is_done_all_the_same(settings: Settings, own_server: OwnServer) -> None:
+    """A server that hangs for longer than the sink waits has the rows twice, and keeps them once."""
+    own = prepare(own_server.settings(settings))
+    with sink(own, "never", "1") as process:
+        publish(own, map(label, range(1000)))
+        eventually(lambda: count(own) == 1000, f"before: {log_text(own)}")
+        own_server.signal(signal.SIGSTOP)
+        publish(own, map(label, range(1000, 3000)))
+        eventually(lambda: log_text(own).count("trying again") >= 3, f"the sink gives up: {log_text(own)}")
+        own_server.signal(signal.SIGCONT)
+        eventually(lambda: count(own) == 3000 and settled(own), f"after: {log_text(own)}")
+        assert (count(own, "count()"), count(own, "count()", "dead_letters")) == (3000, 0)
+        assert process.poll() is None, "the sink waits, it does not give up"

@@ -13,8 +13,10 @@ from streams import codec
 from streams.errors import LabelloopError
 from streams.query.sql import describe, sql
 from streams.settings import Settings
+from streams.sinks.checks import check_tables
 from streams.sinks.migrate import migrate
 from streams.sinks.tables import columns
+from streams.sinks.writer import Writer
 from tests.integration.sinking import (
     FACTS,
     SUNK,
@@ -50,6 +52,15 @@ def test_every_table_and_column_is_commented_and_every_topic_has_its_columns(set
     )
     assert dict(windows).keys() == {*SUNK, "review_history"}
     assert min(window for _, window in windows) >= 10_000
+
+
+def test_a_table_that_remembers_too_few_inserts_is_refused(settings: Settings) -> None:
+    prepare(settings)
+    writer = Writer(settings.clickhouse)
+    check_tables(writer)
+    query(settings, "ALTER TABLE flags MODIFY SETTING non_replicated_deduplication_window = 10")
+    with pytest.raises(LabelloopError, match="flags are not there or remember fewer than 1000 inserts"):
+        check_tables(writer)
 
 
 def test_migrating_again_changes_nothing_and_an_edited_file_is_refused(settings: Settings, tmp_path: Path) -> None:

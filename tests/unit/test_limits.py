@@ -17,7 +17,7 @@ from streams.sinks.rows import Raw
 from streams.sinks.writer import Refused
 from streams.transport.guards import BugLimit, TooManyBugs
 from streams.transport.plain import Read
-from tests.unit.facts import ITEM, PROJECT, label
+from tests.unit.facts import ITEM, PROJECT, fact, label
 from workers.outbox import Message
 from workers.retrain import CORRECTED, Retrain
 from workers.triggers import Corrections
@@ -42,9 +42,9 @@ class FakeWriter:
 def sink(refuses: Sequence[int] = ()) -> tuple[Inserts, FakeWriter, list[DeadLetter]]:
     """Return a sink's inserts without servers, what their writer takes, and what they tell of."""
     writer, letters = FakeWriter(refuses), list[DeadLetter]()
-    names = {"x.labels": "labels", f"x.{ACTIONS}": ACTIONS}
+    names = {"x.labels": "labels", "x.flags": "flags", f"x.{ACTIONS}": ACTIONS}
     told: Any = SimpleNamespace(send=letters.extend)
-    return Inserts(names, {"labels": 1, ACTIONS: 1}, writer, told, stay=lambda _: None), writer, letters  # type: ignore[arg-type]
+    return Inserts(names, dict.fromkeys(names.values(), 1), writer, told, stay=lambda _: None), writer, letters  # type: ignore[arg-type]
 
 
 def store(one: Inserts, records: Sequence[Raw], topic: str = "labels") -> None:
@@ -92,6 +92,19 @@ def test_a_sink_weighs_its_own_bugs_where_they_lie(
         store(one, raws(5000))
         assert [letter.offset for letter in letters] == [*broken]
         assert len(writer.taken) == 5000 - len(broken)
+
+
+def test_a_table_that_takes_all_does_not_cover_for_one_that_takes_nothing() -> None:
+    one, writer, letters = sink(refuses=range(11))
+    flags = [Raw(n, 1_000_000, KEY, codec.encode("flags", fact("flags", "a"))) for n in range(11)]
+    for n in range(10):
+        one.store(("x.flags", 1), Range(n, n), flags[n : n + 1])
+        one.store(("x.labels", 1), Range(1000 * n, 1000 * n + 999), raws(2000)[1000:])
+    one.store(("x.flags", 1), Range(10, 10), flags[10:])
+    with pytest.raises(TooManyBugs):
+        one.finish()
+    one.close()
+    assert (len(letters), len(writer.taken)) == (10, 10_000)
 
 
 def test_a_sink_stores_what_it_is_given_back_where_it_lay() -> None:
@@ -171,3 +184,12 @@ def test_retraining_stops_at_many(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TooManyBugs):
         one._learn(corrected(10))
     assert sent == [(10, {("x.labels.corrected", 0): 0})]  # it tells of them, and has passed none
+
+
+def test_what_an_earlier_start_bore_is_not_weighed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compaction takes the good ones between the bad ones: what was few would become many."""
+    break_at(range(30), monkeypatch)
+    one = worker(told=30)
+    for offset in range(31):
+        one._learn(corrected(offset))
+    assert one._letters == []

@@ -40,6 +40,10 @@ def server(code: int) -> errors.ServerException:
         (ValueError("no date"), Refused),
         (server(errors.ErrorCodes.TOO_MANY_PARTS), NotNow),
         (server(errors.ErrorCodes.MEMORY_LIMIT_EXCEEDED), NotNow),
+        (server(errors.ErrorCodes.NOT_ENOUGH_SPACE), NotNow),
+        (server(errors.ErrorCodes.CANNOT_WRITE_TO_FILE_DESCRIPTOR), NotNow),
+        (server(errors.ErrorCodes.TABLE_IS_READ_ONLY), NotNow),
+        (server(errors.ErrorCodes.READONLY), NotNow),
         (errors.NetworkError("refused"), NotNow),
         (errors.SocketTimeoutError("hangs"), NotNow),  # no NetworkError: a hung server must not cost a row
         (errors.UnexpectedPacketFromServerError("garbled"), NotNow),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.transport.positions import Partition, Positions, Suspect
+from streams.transport.positions import SUSPECTS, Partition, Positions, Suspect
 from tests.unit.transport_fakes import TP, delivery, records
 
 
@@ -158,8 +158,16 @@ def test_other_metadata_is_no_suspect(metadata: str | None) -> None:
 def test_a_second_failure_does_not_forget_the_first() -> None:
     """Else the two would fail in turn for ever: each note would replace the other."""
     positions = started(0, Suspect(5, 10))
-    assert positions.suspect(delivery(12, 20)) == Suspect(5, 20)
-    assert positions.suspect(delivery(0, 5)) == Suspect(0, 10)
+    assert positions.suspect(delivery(12, 20)) == Suspect(5, 12 + SUSPECTS)
+    assert positions.suspect(delivery(0, 5)) == Suspect(0, SUSPECTS)
+    assert positions.suspect(delivery(12, 5000)) == Suspect(5, 5000)
     finish(positions, (0, 10))
     positions.commit(positions.pending())
-    assert positions.suspect(delivery(12, 20)) == Suspect(12, 20)
+    assert positions.suspect(delivery(12, 20)) == Suspect(12, 12 + SUSPECTS)
+
+
+def test_what_comes_after_a_failure_is_tried_alone_too() -> None:
+    """Else a handler that fails at every record that comes now and then would end a process at each, for ever."""
+    alone = started(8, started(8).suspect(delivery(8, 9)))
+    came = [*alone.cut(TP, records((8, 9, 500)), lambda: 100)]
+    assert came == [(0, 1, True), (1, 2, True), (2, 3, True)]

@@ -13,6 +13,7 @@ from streams.dead_letters import DeadLetter
 from streams.errors import LabelloopError, NotNow
 from streams.transport.batch import Batch, Effects, Handler, Outgoing, Rows
 from streams.transport.guards import TooManyBugs
+from streams.transport.positions import Partition
 from streams.transport.runner import Runner
 from streams.transport.table import Encoded, Overlay, Sink
 from tests.unit.transport_fakes import STORES, FakeProducer, delivery
@@ -150,3 +151,17 @@ def test_too_many_bugs(table: FakeTable, caplog: pytest.LogCaptureFixture) -> No
         run.prepare(delivery(offset, offset + 1, alone=True))
     with pytest.raises(TooManyBugs):
         run.prepare(delivery(10, 11, alone=True))
+
+
+def test_a_topic_that_works_does_not_cover_for_one_that_does_not(table: FakeTable) -> None:
+    def handle(batch: Batch, rows: Rows) -> Effects:
+        if batch.topic == "p.flags":
+            raise ValueError
+        return Effects()
+
+    run, flags = runner(table, handle), Partition("p.flags", 1)
+    for offset in range(10):
+        run.prepare(delivery(offset, offset + 1, flags, alone=True))
+        run.prepare(delivery(1000 * offset, 1000 * offset + 1000))
+    with pytest.raises(TooManyBugs):
+        run.prepare(delivery(10, 11, flags, alone=True))
