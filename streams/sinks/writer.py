@@ -23,6 +23,7 @@ _AWAY = frozenset(
         ErrorCodes.QUERY_WAS_CANCELLED,
         ErrorCodes.ABORTED,
         ErrorCodes.READONLY,
+        774,  # TABLE_IS_PERMANENTLY_READ_ONLY (by the setting table_readonly), which the driver does not list
         ErrorCodes.QUOTA_EXPIRED,
         ErrorCodes.CANNOT_WRITE_TO_FILE_DESCRIPTOR,
         ErrorCodes.NO_ZOOKEEPER,
@@ -39,7 +40,7 @@ LIMIT_S = 60
 
 _ROWS_FAULT = frozenset(
     {
-        469,  # VIOLATED_CONSTRAINT, which the driver does not list
+        469,  # VIOLATED_CONSTRAINT, likewise
         ErrorCodes.TYPE_MISMATCH,
         ErrorCodes.CANNOT_CONVERT_TYPE,
         ErrorCodes.ARGUMENT_OUT_OF_BOUND,

@@ -1,12 +1,15 @@
 """What log and table hold is compared as it should be: each difference is found, and nothing else is."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.query.audit import Stored, TopicLog, compare, hash_of, orphans
+from streams.cli.audit import audit
+from streams.query.audit import Stored, TopicLog, compare, hash_of, laggards, orphans
 
 
 def topic_log(*records: tuple[int, int, str], topic: str = "labels", derived: bool = False) -> TopicLog:
@@ -88,3 +91,17 @@ def test_orphans() -> None:
     receipt.refers(hash_of("r"))  # no fact
     (found,) = orphans(logs(**whole), facts)
     assert found == ("dangling_cause", 1, "feedback: 1 receipts have no cause: feedback-0 offset 0")
+
+
+def test_who_is_further_behind_than_is_allowed_is_told() -> None:
+    found = laggards({"items": 0, "quality": 10, "sink": 11}, 10)
+    assert [(one.kind, one.number) for one in found] == [("behind", 11)]
+    assert found[0].text == "sink is 11 records behind, more than 10: `labelloop status`"
+    assert laggards({"items": 0}, 0) == []
+
+
+def test_an_audit_without_servers_exits_with_2(tmp_path: Path) -> None:
+    """A monitor tells that nobody answers from that something is wrong."""
+    result = CliRunner().invoke(audit, ["--data", str(tmp_path)])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "labelloop up" in result.stderr

@@ -44,6 +44,7 @@ def server(code: int) -> errors.ServerException:
         (server(errors.ErrorCodes.CANNOT_WRITE_TO_FILE_DESCRIPTOR), NotNow),
         (server(errors.ErrorCodes.TABLE_IS_READ_ONLY), NotNow),
         (server(errors.ErrorCodes.READONLY), NotNow),
+        (server(774), NotNow),  # a table made read-only
         (errors.NetworkError("refused"), NotNow),
         (errors.SocketTimeoutError("hangs"), NotNow),  # no NetworkError: a hung server must not cost a row
         (errors.UnexpectedPacketFromServerError("garbled"), NotNow),
