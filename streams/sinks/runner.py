@@ -47,6 +47,10 @@ MAX_PATIENCE_S = 10.0
 IDLE_S = 0.1
 """With nothing new for so long at the end of a partition, what is there is written."""
 SESSION_TIMEOUT_MS = 10_000
+POLL_LIMIT_MS = 300_000
+"""The group takes a member that asks for nothing for so long for dead."""
+POLL_EVERY_S = 10.0
+"""Between slow inserts it asks so often: those of one write may take longer than the limit, all together."""
 
 log = logging.getLogger("labelloop.sink")
 
@@ -101,6 +105,7 @@ class Sink:
         self._stopping = False
         self._paused = False
         self._generation = self._writing = 0
+        self._polled = 0.0  # when the group was asked last, monotonic seconds
         self._consumer = Consumer(
             {
                 **kafka(settings),
@@ -110,6 +115,7 @@ class Sink:
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,  # tells the position behind control records
                 "session.timeout.ms": SESSION_TIMEOUT_MS,
+                "max.poll.interval.ms": POLL_LIMIT_MS,
                 "fetch.wait.max.ms": 100,
                 "fetch.min.bytes": 1024 * 1024,  # a fetch names all partitions, and rows wait for others anyway
                 "fetch.max.bytes": FETCH_BYTES,
@@ -164,6 +170,7 @@ class Sink:
     def _read(self) -> bool:
         """Take what has come; return whether there were records."""
         now, came = time.monotonic(), False
+        self._polled = now
         for message in self._consumer.consume(5_000, timeout=IDLE_S):
             came = self._take(message, now) or came
         return came
@@ -222,12 +229,13 @@ class Sink:
         ]
         if intents:
             self._commit(intents)
+        stored: dict[Partition, int] = {}
         try:
-            stored = {
-                partition: self._inserts.store(partition, range_, records)
-                for partition, (range_, records) in ranges.items()
-                if range_ is not None and records
-            }
+            for partition, (range_, records) in ranges.items():
+                if time.monotonic() - self._polled > POLL_EVERY_S:
+                    self._stay(IDLE_S)
+                if range_ is not None and records:
+                    stored[partition] = self._inserts.store(partition, range_, records)
             self._inserts.finish()
         finally:
             self._inserts.give_up()
@@ -272,7 +280,7 @@ class Sink:
             wait = min(wait * 2, MAX_WAIT_S)
 
     def _stay(self, seconds: float) -> None:
-        """Keep the membership alive without reading on: memory must not grow while the server is away.
+        """Keep the membership alive without reading on: memory must not grow while the server is away or slow.
 
         Raises:
             _Revoked: the group is divided anew since the write began, or the process is to stop.
@@ -280,10 +288,10 @@ class Sink:
         self._paused = True
         self._consumer.pause(self._consumer.assignment())
         limit = time.monotonic() + seconds
-        while time.monotonic() < limit:
-            message = self._consumer.poll(0.05)
+        while (now := time.monotonic()) < limit:
+            message, self._polled = self._consumer.poll(0.05), now
             if message is not None:
-                self._take(message, time.monotonic())
+                self._take(message, now)
             if self._generation != self._writing:
                 raise _Revoked
             if self._stopping:

@@ -65,6 +65,11 @@ def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIE
 
 def read(servers: str, topic: str, isolation: str = "read_committed") -> list[Stored]:
     """Return all records of a topic up to its present end, by partition and offset."""
+    return sorted(each(servers, topic, isolation))
+
+
+def each(servers: str, topic: str, isolation: str = "read_committed") -> Iterator[Stored]:
+    """Yield the same as they come."""
     consumer = Consumer(
         {
             "bootstrap.servers": servers,
@@ -75,7 +80,6 @@ def read(servers: str, topic: str, isolation: str = "read_committed") -> list[St
             "fetch.wait.max.ms": 20,
         }
     )
-    found = list[Stored]()
     with contextlib.closing(consumer):
         open_partitions = set(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, partition, 0) for partition in open_partitions])
@@ -88,12 +92,11 @@ def read(servers: str, topic: str, isolation: str = "read_committed") -> list[St
                     partition, offset = message.partition(), message.offset()
                     assert partition is not None
                     assert offset is not None
-                    found.append(Stored(partition, offset, message.key() or b"", message.value() or b""))
+                    yield Stored(partition, offset, message.key() or b"", message.value() or b"")
                 elif error.code() == KafkaError._PARTITION_EOF:
                     open_partitions.discard(message.partition() or 0)
                 else:
                     raise KafkaException(error)
-    return sorted(found)
 
 
 class Worker:

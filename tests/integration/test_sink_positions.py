@@ -14,10 +14,12 @@ from streams import codec
 from streams.errors import LabelloopError, NotNow
 from streams.query.wait import wait
 from streams.settings import Settings
+from streams.sinks import runner
 from streams.sinks.runner import Sink
 from streams.sinks.writer import Refused, Writer
 from streams.transport.topics import builds
-from tests.integration.sinking import count, label, prepare, publish, query, settled
+from tests.integration.sinking import count, label, prepare, publish, publish_raw, query, settled
+from tests.unit.facts import fact
 
 pytestmark = pytest.mark.stack
 
@@ -146,6 +148,28 @@ def test_memory_does_not_grow_while_clickhouse_is_away(settings: Settings) -> No
     sink.run()
     assert len(set(sink.held)) == 1, "it reads on while it waits"
     assert query(settings, "SELECT count() FROM labels") == [(1000,)]
+
+
+def test_inserts_that_take_long_together_do_not_cost_the_membership(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what is slow is done again from the start, for ever."""
+    for name, value in {"SESSION_TIMEOUT_MS": 6000, "POLL_LIMIT_MS": 6000, "POLL_EVERY_S": 1.0}.items():
+        monkeypatch.setattr(runner, name, value)
+    insert, slow = Writer.insert, threading.Event()
+
+    def insert_slowly(self: Writer, *args: Any) -> None:
+        slow.wait(1.2)  # nobody sets it
+        insert(self, *args)
+
+    monkeypatch.setattr(Writer, "insert", insert_slowly)
+    for name in ("labels", "flags"):
+        facts = (label(n) if name == "labels" else fact("flags", "a", event_id=f"flag-{n}") for n in range(50))
+        publish_raw(settings, ((bytes([n]), codec.encode(name, one)) for n, one in enumerate(facts)), name)
+    sink = WatchedSink(settings, lambda: settled(settings))
+    sink.run()
+    assert sink._generation == 2, "it was given its partitions once, and left them at the end"
+    assert query(settings, "SELECT count() FROM labels") == [(50,)]
 
 
 def test_waiting_names_who_lags(settings: Settings) -> None:
