@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from confluent_kafka import Producer as Raw
 
 from streams import codec
-from streams.catalogue import ITEM_FACTS
+from streams.catalogue import ITEM_FACTS, TOPICS
 from streams.cli.audit import audit
 from streams.cli.dlq import dlq
 from streams.clock import SystemClock
@@ -133,7 +133,7 @@ def records(settings: Settings, *topics: str) -> list[Read]:
     ends = {
         (settings.topic(topic), n): follower.end(settings.topic(topic), n)
         for topic in topics
-        for n in range(1 if topic == "projects" else settings.partitions)
+        for n in range(TOPICS[topic].partitions or settings.partitions)
     }
     follower.assign(ends)
     found: list[Read] = []

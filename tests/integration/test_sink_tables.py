@@ -2,6 +2,7 @@
 
 import io
 import json
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,11 +57,11 @@ def test_every_table_and_column_is_commented_and_every_topic_has_its_columns(set
 
 def test_a_table_that_remembers_too_few_inserts_is_refused(settings: Settings) -> None:
     prepare(settings)
-    writer = Writer(settings.clickhouse)
-    check_tables(writer)
-    query(settings, "ALTER TABLE flags MODIFY SETTING non_replicated_deduplication_window = 10")
-    with pytest.raises(LabelloopError, match="flags are not there or remember fewer than 1000 inserts"):
+    with closing(Writer(settings.clickhouse)) as writer:
         check_tables(writer)
+        query(settings, "ALTER TABLE flags MODIFY SETTING non_replicated_deduplication_window = 10")
+        with pytest.raises(LabelloopError, match="flags are not there or remember fewer than 1000 inserts"):
+            check_tables(writer)
 
 
 def test_migrating_again_changes_nothing_and_an_edited_file_is_refused(settings: Settings, tmp_path: Path) -> None:
