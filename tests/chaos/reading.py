@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from streams.catalogue import TOPICS
 from streams.query.lag import SOURCES, LagReader
 from streams.settings import Settings
-from streams.sinks.migrate import migrate
+from streams.sinks.migrate import migrate, refreshed
 from streams.sinks.rows import Raw, Rows, build
 from streams.sinks.tables import TABLES
 from streams.sinks.writer import Writer
@@ -41,6 +41,8 @@ def read(settings: Settings, offline: Settings, journal: Journal, failures: Sequ
     recount(offline, log, builds(settings))
     writer, other = Writer(settings.clickhouse), Writer(offline.clickhouse)
     with contextlib.closing(writer), contextlib.closing(other):
+        _refresh(writer)
+        _refresh(other)
         tables, twice = _tables(writer, other), _twice(writer)
     with LagReader(settings) as reader:
         moved = [f"{topic}-{n} grew" for (topic, n), end in reader.end_offsets(TOPICS).items() if end != ends[topic, n]]
@@ -102,14 +104,22 @@ def recount(offline: Settings, log: Mapping[Place, Sequence[Record]], numbers: M
                 writer.insert(table, rows.names, rows.columns, table)
 
 
+def _refresh(writer: Writer) -> None:
+    """Have the tables that ClickHouse computes every so often computed now, and wait for it."""
+    for what in ("REFRESH", "WAIT"):
+        for name in refreshed():
+            writer.query(f"SYSTEM {what} VIEW {name}_refresh")
+
+
 def _tables(writer: Writer, offline: Writer) -> dict[str, Table]:
     found = dict[str, Table]()
+    computed = refreshed()
     asked = "SELECT name, engine FROM system.tables WHERE database = currentDatabase() AND name != 'migrations'"
     for name, engine in writer.query(asked):
-        if engine in ("MaterializedView", "MergeTree"):  # a feed, or what a view said some minutes ago
-            continue
+        if engine == "MaterializedView" or (engine == "MergeTree" and name not in computed):
+            continue  # a feed, or what is being computed
         columns = [row[0] for row in writer.query(f"DESCRIBE TABLE {name}")]
-        final = "" if engine == "View" else "FINAL"
+        final = "" if engine in ("View", "MergeTree") else "FINAL"
         statement = f"SELECT {', '.join(f'`{column}`' for column in columns)} FROM {name} {final}"
         found[name] = Table(columns, writer.query(statement), offline.query(statement))
     return found
