@@ -10,8 +10,9 @@ import orjson
 from streams.catalogue import ITEM_FACTS, TIERS, TOPICS
 from streams.processors.answer import unsure_reviewers
 from streams.processors.item_state import ItemState
-from tests.chaos.evidence import Evidence, Violation, decoded
+from tests.chaos.evidence import Evidence, Violation, decoded, difference
 from tests.chaos.journal import Hold
+from tests.chaos.learning import learning
 from tests.chaos.offline import Offline, Owner, fold, possible_owners, settled, without_number
 from tests.chaos.tables import tables
 
@@ -42,7 +43,7 @@ def check(evidence: Evidence) -> list[Violation]:
         *derived(evidence, offline, states),
         *queue(evidence),
         *reopened(evidence),
-        *models(evidence),
+        *learning(evidence),
         *tables(evidence),
     ]
 
@@ -186,7 +187,7 @@ def derived(evidence: Evidence, offline: Offline, states: Mapping[bytes, ItemSta
                 continue  # of a part that is no more, or of a model that is silent by now
             content = without_number(found) if found is not None and topic in _FITS else found
             if content != right:
-                yield Violation("derived", f"{topic} {key!r}: {_difference(right, content)}")
+                yield Violation("derived", f"{topic} {key!r}: {difference(right, content)}")
 
 
 def _newest(evidence: Evidence, topic: str) -> dict[bytes, bytes | None]:
@@ -196,14 +197,6 @@ def _newest(evidence: Evidence, topic: str) -> dict[bytes, bytes | None]:
 def _is_silent(topic: str, value: bytes | None) -> bool:
     record = decoded(value)[1]
     return topic == "judgements" and record.get("actor_kind") == "model" and record["value"] is None
-
-
-def _difference(right: Any, found: Any) -> str:
-    if right is None or found is None:
-        return "missing" if found is None else "surplus"
-    one, other = (decoded(value)[1] if isinstance(value, bytes) else value for value in (right, found))
-    names = [name for name in one if one[name] != other.get(name)]
-    return "; ".join(f"{name} is {other.get(name)!r}, not {one[name]!r}" for name in names[:3])[:400]
 
 
 def queue(evidence: Evidence) -> Iterator[Violation]:
@@ -224,8 +217,8 @@ def queue(evidence: Evidence) -> Iterator[Violation]:
     for tier in TIERS:
         for partition, record in evidence.of(f"review.{tier}"):
             found[f"review.{tier}", partition, record.value] += 1
-    for kind, difference in (("is missing", expected - found), ("is resurrected or doubled", found - expected)):
-        for (topic, partition, value), times in difference.items():
+    for kind, tasks in (("is missing", expected - found), ("is resurrected or doubled", found - expected)):
+        for (topic, partition, value), times in tasks.items():
             task = decoded(value)[1]
             name = f"{task['project']}/{task['item_id']} revision {task['revision']}"
             yield Violation("queue", f"{name} {kind} in {topic}-{partition}, {times} times")
@@ -249,29 +242,3 @@ def reopened(evidence: Evidence) -> Iterator[Violation]:
         came = (*times[record.key], *settings[task["project"]])
         if not any(at > last["verdict"]["at"] for at in came):
             yield Violation("queue", f"{task['project']}/{task['item_id']} was opened again by no fact")
-
-
-def models(evidence: Evidence) -> Iterator[Violation]:
-    """Yield snapshots of which several models were made, doubled steps, predictions and receipts."""
-    trained, champion = defaultdict[str, list[str]](list), dict[str, str]()
-    for topic in ("snapshots", "models", "predictions", "feedback", "flips"):
-        ids = Counter(decoded(record.value)[1].get("event_id") for _, record in evidence.of(topic))
-        for event_id, times in ids.items():
-            if times > 1:
-                yield Violation("models", f"{topic} {event_id} is there {times} times")
-    for _, record in evidence.of("models"):
-        event = decoded(record.value)[1]
-        if event["stage"] == "trained":
-            trained[event["snapshot"]].append(event["model_version"])
-        elif event["stage"] == "promoted":
-            champion[event["project"]] = event["model_version"]
-    for snapshot, versions in trained.items():
-        if len(versions) > 1:
-            yield Violation("models", f"snapshot {snapshot} has the models {versions}")
-    newest = dict[tuple[str, str], str]()
-    for _, record in evidence.of("predictions"):
-        event = decoded(record.value)[1]
-        newest[event["project"], event["item_id"]] = event["model_version"]
-    for (project, item), version in sorted(newest.items()):
-        if version != champion.get(project):
-            yield Violation("models", f"{project}/{item} is predicted by {version}, not by {champion.get(project)}")

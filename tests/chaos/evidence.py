@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from streams import codec
 from streams.errors import Poison
@@ -79,3 +79,12 @@ class Violation(NamedTuple):
 
     rule: str
     text: str
+
+
+def difference(right: Any, found: Any) -> str:
+    """Return what differs between two records, encoded or decoded; None: there is none."""
+    if right is None or found is None:
+        return "missing" if found is None else "surplus"
+    one, other = (decoded(value)[1] if isinstance(value, bytes) else value for value in (right, found))
+    names = [name for name in one if one[name] != other.get(name)]
+    return "; ".join(f"{name} is {other.get(name)!r}, not {one[name]!r}" for name in names[:3])[:400]
