@@ -19,6 +19,9 @@ from tests.chaos.tables import tables
 _OURS = ("live", "import", "review")
 """Sources of what the workload sends; all else is sent by the retraining worker."""
 
+_OUR_FAULTS = ("bug", "refused")
+"""Reasons of dead letters that nothing in a run provokes."""
+
 _FITS = ("annotators", "skill", "agreement")
 _SETTLED = ("review.state", "disagreement", "judgements", "labels.corrected")
 _SHOWN = 5
@@ -78,20 +81,25 @@ def passed(evidence: Evidence) -> Iterator[Violation]:
 
 
 def dead_letters(evidence: Evidence, offline: Offline) -> Iterator[Violation]:
-    """Yield dead letters of "items" that are missing, needless or there twice."""
-    found = Counter[tuple[str, int, int, str]]()
+    """Yield dead letters that are missing, needless or there twice, and those that tell of a fault of ours.
+
+    The sink alone sends its letters before its positions, outside a transaction: they come once or more often.
+    """
+    expected = {("items", *place) for place in offline.dead} | {("sink", *place) for place in evidence.refused}
+    found = Counter[tuple[str, str, int, int, str]]()
     for _, record in evidence.of("dead-letters"):
         letter = decoded(record.value)[1]
-        if letter.get("consumer") == "items":
-            topic = letter["topic"].split(".", 1)[1]
-            found[topic, letter["partition"], letter["offset"], letter["reason"]] += 1
-    for place in sorted(offline.dead - found.keys()):
-        yield Violation("dead letters", f"none for {place}")
-    for place, times in sorted(found.items()):
-        if place not in offline.dead:
-            yield Violation("dead letters", f"one for {place}, which is no poison")
-        elif times > 1:
-            yield Violation("dead letters", f"{times} for {place}")
+        place = letter["consumer"], letter["topic"].split(".", 1)[1], letter["partition"], letter["offset"]
+        found[*place, letter["reason"]] += 1
+        if letter["reason"] in _OUR_FAULTS:
+            yield Violation("dead letters", f"{place} is given up by a fault of ours: {letter['detail'][-300:]}")
+    for one in sorted(expected - found.keys()):
+        yield Violation("dead letters", f"none for {one}")
+    for one, times in sorted(found.items()):
+        if one not in expected:
+            yield Violation("dead letters", f"one for {one}, which is no poison")
+        elif times > 1 and one[0] != "sink":
+            yield Violation("dead letters", f"{times} for {one}")
 
 
 def state_rows(evidence: Evidence) -> Iterator[tuple[bytes, ItemState]]:

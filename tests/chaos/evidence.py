@@ -1,6 +1,6 @@
 """What the checker is given: the log as it was read, what ClickHouse has, and what the workload knows. Plain data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -14,6 +14,9 @@ Row = tuple[object, ...]
 
 Place = tuple[str, int]
 """Topic (without the prefix) and partition."""
+
+DeadPlace = tuple[str, int, int, str]
+"""Topic (without the prefix), partition, offset and reason of a dead letter."""
 
 
 class Record(NamedTuple):
@@ -54,6 +57,7 @@ class Evidence:
         committed: Committed position by consumer group and place.
         tables: Tables (copies merged) and views by name.
         twice: Rows of each table that lie there more than once, before copies are merged.
+        refused: What no table can hold, as the recount found.
         journal: What the workload knows.
         failures: What the harness saw itself: processes given up, actors that failed.
         moved: Partitions that grew while all was read.
@@ -65,6 +69,7 @@ class Evidence:
     committed: Mapping[str, Mapping[Place, int]] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     twice: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    refused: Collection[DeadPlace] = ()
     journal: Journal = field(default_factory=Journal)
     failures: Sequence[str] = ()
     moved: Sequence[str] = ()

@@ -14,13 +14,10 @@ from streams.processors.items import Items
 from streams.projects import Projects
 from streams.replay.settled import settled as settle_project
 from streams.transport.batch import Batch, MemoryRows, Outgoing
-from tests.chaos.evidence import Evidence, Record
+from tests.chaos.evidence import DeadPlace, Evidence, Record
 
 PREFIX = "labelloop"
 _OF_FITS = ("annotators", "skill", "agreement")
-
-DeadPlace = tuple[str, int, int, str]
-"""Topic (without the prefix), partition, offset and reason of a dead letter."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from streams.sinks.rows import Raw, Rows, build
 from streams.sinks.tables import TABLES
 from streams.sinks.writer import Writer
 from streams.transport.topics import builds
-from tests.chaos.evidence import Evidence, Place, Record, Table
+from tests.chaos.evidence import DeadPlace, Evidence, Place, Record, Table
 from tests.chaos.journal import Journal
 
 _SETTLED = ("items", "quality", "sink")
@@ -38,7 +38,7 @@ def read(settings: Settings, offline: Settings, journal: Journal, failures: Sequ
             for group in _SETTLED
         }
     migrate(offline)
-    recount(offline, log, builds(settings))
+    refused = recount(offline, log, builds(settings))
     writer, other = Writer(settings.clickhouse), Writer(offline.clickhouse)
     with contextlib.closing(writer), contextlib.closing(other):
         _refresh(writer)
@@ -46,7 +46,7 @@ def read(settings: Settings, offline: Settings, journal: Journal, failures: Sequ
         tables, twice = _tables(writer, other), _twice(writer)
     with LagReader(settings) as reader:
         moved = [f"{topic}-{n} grew" for (topic, n), end in reader.end_offsets(TOPICS).items() if end != ends[topic, n]]
-    return Evidence(settings.partitions, log, ends, committed, tables, twice, journal, failures, moved)
+    return Evidence(settings.partitions, log, ends, committed, tables, twice, refused, journal, failures, moved)
 
 
 def read_log(settings: Settings) -> dict[Place, list[Record]]:
@@ -86,13 +86,15 @@ def read_log(settings: Settings) -> dict[Place, list[Record]]:
     return log
 
 
-def recount(offline: Settings, log: Mapping[Place, Sequence[Record]], numbers: Mapping[str, int]) -> None:
-    """Fill a database from the log, each record once."""
+def recount(offline: Settings, log: Mapping[Place, Sequence[Record]], numbers: Mapping[str, int]) -> set[DeadPlace]:
+    """Fill a database from the log, each record once; return what no table can hold."""
     filled: dict[str, Rows] = {}
+    refused = set[DeadPlace]()
     for (topic, partition), records in log.items():
         if topic in TABLES and records:
             raw = [Raw(*record) for record in records]
             rows = build(topic, offline.topic(topic), partition, numbers[topic], raw)
+            refused |= {(topic, partition, letter.offset, letter.reason) for letter in rows.dead}
             before = filled.setdefault(TABLES[topic], rows)
             if before is not rows:
                 for column, more in zip(before.columns, rows.columns, strict=True):
@@ -102,6 +104,7 @@ def recount(offline: Settings, log: Mapping[Place, Sequence[Record]], numbers: M
         for table, rows in filled.items():
             if rows.columns[0]:
                 writer.insert(table, rows.names, rows.columns, table)
+    return refused
 
 
 def _refresh(writer: Writer) -> None:
