@@ -187,15 +187,36 @@ def derived(evidence: Evidence, offline: Offline, states: Mapping[bytes, ItemSta
         key: {**state, "claims": states[key]["claims"]} for key, state in offline.states.items() if key in states
     }
     expected = settled(offline, decided)  # type: ignore[arg-type]
-    for topic in (*_SETTLED, *_FITS):
+    for topic in _SETTLED:
         newest = _newest(evidence, topic)
         for key in sorted({*expected[topic], *newest}):
             found, right = newest.get(key), expected[topic].get(key)
-            if right is None and (topic in _FITS or _is_silent(topic, found)):
-                continue  # of a part that is no more, or of a model that is silent by now
-            content = without_number(found) if found is not None and topic in _FITS else found
+            if right is None and _is_silent(topic, found):
+                continue  # of a model that is silent by now
+            if found != right:
+                yield Violation("derived", f"{topic} {key!r}: {difference(right, found)}")
+    yield from _fits(evidence, expected)
+
+
+def _fits(evidence: Evidence, expected: Mapping[str, Mapping[bytes, Any]]) -> Iterator[Violation]:
+    """Yield what was told of the last fits and is not what the facts give; what earlier ones told besides may stay."""
+    newest = {topic: _newest(evidence, topic) for topic in _FITS}
+    last = Counter[str]()
+    for value in (value for values in newest.values() for value in values.values()):
+        record = decoded(value)[1]
+        last[record["project"]] = max(last[record["project"]], record["refit"])
+    for topic, values in newest.items():
+        for key in sorted({*expected[topic], *values}):
+            found, right = values.get(key), expected[topic].get(key)
+            record = decoded(found)[1]
+            is_last = found is not None and record["refit"] == last[record["project"]]
+            if right is None and not is_last:
+                continue  # of a part that is no more
+            content = None if found is None else without_number(found)
             if content != right:
                 yield Violation("derived", f"{topic} {key!r}: {difference(right, content)}")
+            elif not is_last:
+                yield Violation("derived", f"{topic} {key!r}: is of another fit than the last one told")
 
 
 def _newest(evidence: Evidence, topic: str) -> dict[bytes, bytes | None]:
