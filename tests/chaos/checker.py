@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from streams.catalogue import ITEM_FACTS, TIERS, TOPICS
+from streams.events import content_of
 from streams.processors.answer import unsure_reviewers
-from streams.processors.item_state import ItemState
-from tests.chaos.evidence import Evidence, Violation, decoded, difference
+from streams.processors.item_state import Fact, ItemState
+from tests.chaos.evidence import Evidence, Record, Violation, decoded, difference
 from tests.chaos.journal import Hold
 from tests.chaos.learning import learning
 from tests.chaos.offline import Offline, Owner, fold, possible_owners, settled, without_number
@@ -45,7 +46,7 @@ def check(evidence: Evidence) -> list[Violation]:
         *holds(evidence),
         *derived(evidence, offline, states),
         *queue(evidence),
-        *reopened(evidence),
+        *reopened(evidence, offline),
         *learning(evidence),
         *tables(evidence),
     ]
@@ -253,21 +254,46 @@ def queue(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("queue", f"{name} {kind} in {topic}-{partition}, {times} times")
 
 
-def reopened(evidence: Evidence) -> Iterator[Violation]:
-    """Yield tasks that opened again after a verdict although no fact came after it."""
-    times = defaultdict[bytes | None, list[int]](list)
-    for topic in ITEM_FACTS:
-        for _, record in evidence.of(topic):
-            times[record.key].append(record.timestamp)
-    settings = defaultdict[str, list[int]](list)
-    for _, record in evidence.of("projects"):
-        settings[decoded(record.value)[1].get("project", "")].append(record.timestamp)
-    before: dict[bytes | None, Mapping[str, Any]] = {}
+def reopened(evidence: Evidence, offline: Offline) -> Iterator[Violation]:
+    """Yield tasks that were open after a verdict although nothing had opened them."""
+    verdicts: dict[bytes, Mapping[str, Any] | None] = {}
     for _, record in evidence.of("review.state"):
-        task, last = decoded(record.value)[1], before.get(record.key)
-        before[record.key] = task
-        if task["status"] != "open" or last is None or last["status"] != "closed" or last["verdict"] is None:
-            continue
-        came = (*times[record.key], *settings[task["project"]])
-        if not any(at > last["verdict"]["at"] for at in came):
-            yield Violation("queue", f"{task['project']}/{task['item_id']} was opened again by no fact")
+        key, task = record.key or b"", decoded(record.value)[1]
+        verdict = task["verdict"] or verdicts.get(key)
+        verdicts[key] = task["verdict"]
+        if task["status"] == "open" and verdict is not None and not _is_opened(record, verdict["event_id"], offline):
+            name = f"{task['project']}/{task['item_id']}"
+            yield Violation("queue", f"{name} was open after the verdict {verdict['event_id']}, and nothing opened it")
+
+
+def _is_opened(record: Record, verdict: str, offline: Offline) -> bool:
+    """Return whether a task may be open although there was a verdict.
+
+    What opens one is a flag, a comment, another label or a guideline of the verdict's class that the log got after the
+    verdict; or the verdict was unsure, or was taken back. Claims, predictions, evaluation gold and further copies of
+    what came before do not.
+    """
+    task, state = decoded(record.value)[1], offline.states.get(record.key or b"")
+    facts: Mapping[str, Mapping[str, Fact]] = {} if state is None else state["facts"]
+    corrections, until = facts.get("corrections", {}), task["updated_at"]
+    if task["verdict"] is None:
+        return any(one["undoes"] == verdict and one["logged"] <= until for one in corrections.values())
+    decided = corrections.get(verdict)
+    if decided is None or decided["verdict"] == "unsure":
+        return decided is not None
+    since, value = decided["logged"], decided["value"]
+    guidelines = (
+        one.log_time
+        for one in offline.projects.latest(task["project"]).guidelines
+        if value is not None and (not one.classes or content_of(value) in one.classes)
+    )
+    return any(since < at <= until for at in _doubts(facts, value)) or any(
+        since < at <= record.timestamp for at in guidelines
+    )
+
+
+def _doubts(facts: Mapping[str, Mapping[str, Fact]], value: Mapping[str, Any] | None) -> Iterator[int]:
+    """Yield the log times of the facts of an item that say something else than a value, or ask about it."""
+    yield from (one["logged"] for one in facts.get("flags", {}).values() if one["resolves"] is None)
+    yield from (one["logged"] for one in facts.get("comments", {}).values() if not one["resolved"])
+    yield from (one["logged"] for one in facts.get("labels", {}).values() if one["value"] not in (None, value))
