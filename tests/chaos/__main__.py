@@ -11,15 +11,17 @@ import logging
 import shutil
 import sys
 import tempfile
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tests.chaos.kills import draw_kills
-from tests.chaos.plan import MUTANTS, draw
+from tests.chaos.faults import MUTANTS
+from tests.chaos.kills import draw_kills, shortfalls
+from tests.chaos.plan import draw
 from tests.chaos.run import Outcome, run
 from tests.chaos.world import ROOT
 
@@ -30,9 +32,11 @@ _console = Console(highlight=False, soft_wrap=True)
 def show(outcome: Outcome) -> None:
     """Print what a run has shown."""
     table = Table("figure", "value", show_header=False)
-    table.add_row("faults injected", ", ".join(f"{kind} {n}" for kind, n in sorted(outcome.faults.items())))
-    table.add_row("deaths", ", ".join(f"{name} {n}" for name, n in outcome.deaths.items()) or "none")
+    table.add_row("faults injected", _counts(outcome.faults))
+    table.add_row("faults without a target", _counts(outcome.missed))
+    table.add_row("deaths", _counts(outcome.deaths))
     table.add_row("records in the log", ", ".join(f"{kind} {n:,}" for kind, n in sorted(outcome.events.items())))
+    table.add_row("facts acknowledged", f"{outcome.acknowledged:,}")
     ends = (f"{name} " + " ".join(f"{n}x{status}" for status, n in of.items()) for name, of in outcome.ends.items())
     table.add_row("ended by themselves", ", ".join(ends) or "none")
     table.add_row("longest standstill", ", ".join(f"{name} {seconds} s" for name, seconds in outcome.outages.items()))
@@ -45,6 +49,10 @@ def show(outcome: Outcome) -> None:
         _console.print(f"[red]{violation.rule}[/]: {escape(violation.text)}")
     if len(outcome.violations) > _SHOWN:
         _console.print(f"and {len(outcome.violations) - _SHOWN} more")
+
+
+def _counts(of: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in sorted(of.items())) or "none"
 
 
 def main() -> int:
@@ -69,6 +77,9 @@ def main() -> int:
         _console.print_exception()
         _console.print(f"the run itself failed; logs, plan and journal are in {home}")
         return 2
+    if arguments.kills:
+        short = shortfalls(schedule, outcome.deaths, outcome.acknowledged)
+        outcome = replace(outcome, violations=[*short, *outcome.violations])
     show(outcome)
     results = ROOT / "bench" / "results"
     results.mkdir(parents=True, exist_ok=True)
@@ -76,19 +87,16 @@ def main() -> int:
     name = f"chaos-{arguments.seed}{f'-{kind}' if kind else ''}.json"
     content = {"seed": arguments.seed, "minutes": round(schedule.seconds / 60, 2), "kind": kind, **asdict(outcome)}
     (results / name).write_text(json.dumps(content, indent=1))
-    if outcome.violations:
+    status = int(bool(outcome.violations))
+    if status:
+        kills = f"--kills {arguments.kills} --facts {arguments.facts}"
+        length = kills if arguments.kills else f"--minutes {arguments.minutes:g}"
         mutant = f" --mutant {arguments.mutant}" if arguments.mutant else ""
-        length = (
-            f"kills {arguments.kills} --facts {arguments.facts}"
-            if arguments.kills
-            else f"minutes {arguments.minutes:g}"
-        )
-        again = f"python -m tests.chaos --seed {arguments.seed} --{length}{mutant}"
+        again = f"python -m tests.chaos --seed {arguments.seed} {length}{mutant}"
         _console.print(f"seed {arguments.seed} fails; the same again: {again}\nlogs, plan and journal are in {home}")
-        return 1
-    if arguments.home is None:
+    elif arguments.home is None:
         shutil.rmtree(home)
-    return 0
+    return status
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""The plan of the kills: every process dies again and again while facts arrive fast. Pure."""
+"""The plan of the kills: every process dies again and again while facts arrive fast; and whether it was so. Pure."""
 
 import random
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from tests.chaos.plan import CLASSES, CROWD, SERVERS, WORKERS, Call, Fault, Operation, Plan, draw
+from tests.chaos.evidence import Violation
+from tests.chaos.faults import SERVERS, WORKERS, Fault
+from tests.chaos.plan import CLASSES, CROWD, Call, Operation, Plan, draw
 
 EVERY_S = 2.5
 """A process dies so often."""
@@ -32,6 +35,22 @@ def draw_kills(seed: int, kills: int, facts: int) -> Plan:
     usual = draw(seed, seconds)
     operations = sorted((*usual.operations, *_publish(rng, seconds, facts)), key=lambda one: one.at)
     return replace(usual, operations=tuple(operations), faults=tuple(faults))
+
+
+def shortfalls(schedule: Plan, deaths: Mapping[str, int], acknowledged: int) -> Iterator[Violation]:
+    """Yield processes that died less often than planned; and facts that did not arrive.
+
+    Args:
+        schedule: The plan.
+        deaths: How often each process was killed while it ran.
+        acknowledged: Facts that the broker acknowledged.
+    """
+    for name, times in Counter(fault.target for fault in schedule.faults if fault.kind == "kill").items():
+        if deaths.get(name, 0) < times:
+            yield Violation("kills", f"{name} died {deaths.get(name, 0)} times, not {times}")
+    planned = sum(len(operation.calls) for operation in schedule.operations)
+    if acknowledged < planned:
+        yield Violation("kills", f"{acknowledged:,} facts arrived of at least {planned:,}")
 
 
 def _deaths(rng: random.Random, kills: int) -> Iterator[Fault]:

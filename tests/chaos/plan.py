@@ -9,7 +9,9 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
+
+from tests.chaos.faults import EVERY_S, Fault, Mutant, schedule, telling
 
 CROWD, PHOTOS = "crowd", "photos"
 """A project that is imported and labelled live, and one whose reviews train models."""
@@ -18,45 +20,10 @@ CLASSES = ("cat", "dog", "bird")
 ITEMS = 150
 """Items of each project."""
 
-WORKERS = ("items-0", "items-1", "quality-0", "quality-1", "sink-0", "sink-1", "retrain-0")
-SERVERS = ("kafka", "clickhouse")
-CLIENTS = (*WORKERS, "workload")
 REVIEWERS = ("ria", "rob", "rosa")
 LEASE_MS = 4000
 PER_SECOND = 60
 """Facts of the live publishers in a second, all together."""
-
-Kind = Literal["kill", "stop", "starve", "drop", "delay", "late", "half-open", "full", "clock"]
-Mutant = Literal["offsets", "fence", "token", "claims"]
-MUTANTS: tuple[Mutant, ...] = get_args(Mutant)
-
-FROZEN_S = 13.0
-"""Longer than the groups' session time-out: whoever was frozen for so long has lost his partitions."""
-
-EVERY_S = 5.0
-"""A fault begins so often."""
-
-
-class Fault(NamedTuple):
-    """One fault.
-
-    Args:
-        at: When it begins, seconds from the start.
-        kind: `kill` and start again after `seconds`; `stop` and continue; `starve`: stopped most of the time; `drop`,
-            `delay`, `late` (answers alone), `half-open`: the connections between the target and a server; `full`:
-            writes fail; `clock`: the target's clock is wrong.
-        target: The process.
-        seconds: How long it lasts.
-        server: Server that the connections lead to.
-        offset_ms: By how much the clock is wrong.
-    """
-
-    at: float
-    kind: Kind
-    target: str
-    seconds: float
-    server: str = ""
-    offset_ms: int = 0
 
 
 class Call(NamedTuple):
@@ -118,19 +85,20 @@ class Plan:
         return json.dumps(asdict(self), indent=1)
 
 
-def draw(seed: int, seconds: float, mutant: Mutant | None = None) -> Plan:
+def draw(seed: int, seconds: float, mutant: Mutant | None = None, *, every_s: float = EVERY_S) -> Plan:
     """Return the plan of a seed.
 
     Args:
         seed: Any number.
         seconds: How long the nemesis works.
         mutant: Deliberate fault of the product: the faults are those that can show it.
+        every_s: A fault begins so often.
     """
     rng = random.Random(f"labelloop {seed}")
     opening = (*_projects(), *(_photo(rng, n) for n in range(ITEMS)))
     operations = sorted(_operations(rng, seconds), key=lambda one: one.at)
     merges = seed % 2 == 0 and mutant is None
-    faults = [*_faults(rng, seconds)] if mutant is None else [*_telling(rng, seconds, mutant)]
+    faults = [*(schedule(rng, seconds, every_s) if mutant is None else telling(rng, seconds, mutant))]
     return Plan(seed, seconds, merges, opening, tuple(operations), tuple(faults), mutant)
 
 
@@ -236,81 +204,6 @@ def _settings(rng: random.Random, seconds: float) -> Iterator[Operation]:
         guideline = {"version": version, "classes": [rng.choice(CLASSES)], "text": None}
         yield Operation(at, "lea", "publish", [Call("project", (CROWD, "lea"), {"guideline": guideline})])
         at += rng.uniform(20, 60)
-
-
-# The nemesis
-
-
-def _all_kinds(rng: random.Random) -> list[tuple[Kind, str, str]]:
-    """Return each kind of fault with each target (and server) it makes sense for, in random order."""
-    kinds: list[tuple[Kind, str, str]] = []
-    for target in (*WORKERS, *SERVERS):
-        kinds += [("kill", target, ""), ("kill", target, ""), ("stop", target, ""), ("starve", target, "")]
-    for client in CLIENTS:
-        kinds += [("drop", client, "kafka"), ("delay", client, "kafka"), ("late", client, "kafka")]
-        kinds += [("half-open", client, "kafka")]
-    for client in ("sink-0", "sink-1"):
-        kinds += [("drop", client, "clickhouse"), ("delay", client, "clickhouse"), ("late", client, "clickhouse")]
-        kinds += [("half-open", client, "clickhouse")]
-    # Under a file-size limit ClickHouse (26.9) acknowledges inserts of which every write failed: all files of the part
-    # are empty, and the next start sets it aside. On a disk that is really full it refuses them (code 243).
-    kinds += [("full", "kafka", "")]
-    kinds += [("clock", client, "") for client in ("retrain-0", "workload")]
-    rng.shuffle(kinds)
-    return kinds
-
-
-def _faults(rng: random.Random, seconds: float) -> Iterator[Fault]:
-    at, left = 4.0, list[tuple[Kind, str, str]]()
-    free: dict[str, float] = {}  # when the target's last fault has ended
-    while at < seconds:
-        left = left or _all_kinds(rng)
-        n = next((n for n, (_, target, _) in enumerate(left) if free.get(target, 0) <= at), None)
-        if n is not None:
-            kind, target, server = left.pop(n)
-            fault = _fault(rng, at, kind, target, server)
-            free[target] = at + fault.seconds + 1
-            yield fault
-        at += EVERY_S * rng.uniform(0.6, 1.4)
-
-
-def _fault(rng: random.Random, at: float, kind: Kind, target: str, server: str = "") -> Fault:
-    limits = {
-        "kill": (0.0, 3.0),
-        "stop": (FROZEN_S, FROZEN_S + 3) if target not in SERVERS else (1.0, 8.0),
-        "starve": (4.0, 8.0),
-        "drop": (0.5, 6.0),
-        "delay": (4.0, 8.0),
-        "late": (4.0, 8.0),
-        "half-open": (3.0, 12.0),
-        "full": (1.0, 4.0),
-        "clock": (5.0, 10.0),
-    }
-    offset = rng.choice((-3_600_000, -60_000, 60_000, 3_600_000)) if kind == "clock" else 0
-    return Fault(round(at, 2), kind, target, round(rng.uniform(*limits[kind]), 2), server, offset)
-
-
-_APART_S = 15.0
-"""After a death the group's partitions have new owners so much later, and something is on its way again."""
-
-
-def _telling(rng: random.Random, seconds: float, mutant: Mutant) -> Iterator[Fault]:
-    """Yield the faults that can show a mutant; reviewers who claim what others hold show broken claims without any."""
-    at, n = 3.0, 0
-    while at < seconds and mutant != "claims":
-        slot = n % 2
-        match mutant:
-            case "offsets":
-                yield _fault(rng, at, "kill", f"items-{slot}")
-                at += _APART_S
-            case "fence":
-                yield _fault(rng, at, "stop", f"items-{slot}")
-                at += FROZEN_S + 5
-            case "token":  # answers that are on their way for long are lost; what they answer was done
-                yield Fault(at, "late", f"sink-{slot}", 3.0, "clickhouse")
-                yield Fault(at + 2.9, "drop", f"sink-{slot}", 1.0, "clickhouse")
-                at += 5.0
-        n += 1
 
 
 def save(plan: Plan, file: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.plan import Mutant
+from tests.chaos.faults import Mutant
 
 
 def move_clock(file: Path) -> None:

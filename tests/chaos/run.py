@@ -40,9 +40,11 @@ class Outcome:
 
     Args:
         violations: Rules that do not hold.
-        faults: Number of faults by kind.
+        faults: Faults that were done, by kind.
+        missed: Faults whose target did not run in time, by kind.
         deaths: How often each process was killed while it ran.
         events: Committed records by kind of topic.
+        acknowledged: Facts that the broker acknowledged to the actors.
         ends: How often each process ended by itself, by exit status.
         outages: Longest standstill of each part, seconds.
         held: Items that reviewers held.
@@ -52,8 +54,10 @@ class Outcome:
 
     violations: list[Violation]
     faults: dict[str, int]
+    missed: dict[str, int]
     deaths: dict[str, int]
     events: dict[str, int]
+    acknowledged: int
     ends: dict[str, dict[int, int]]
     outages: dict[str, float]
     held: int
@@ -198,8 +202,10 @@ def _outcome(
     return Outcome(
         violations,
         dict(nemesis.injected),
+        dict(nemesis.missed),
         {name: part.deaths for name, part in world.parts.items() if part.deaths},
         dict(events),
+        sum(map(len, evidence.journal.acknowledged.values())),
         {name: dict(part.ends) for name, part in world.parts.items() if part.ends},
         {name: round(seconds, 1) for name, seconds in sorted(watch.longest.items())},
         len(evidence.journal.holds),

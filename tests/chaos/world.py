@@ -16,7 +16,7 @@ from streams.embedded import child, clickhouse, kafka, launch, ports
 from streams.embedded.backoff import FIRST_DELAY, History
 from streams.embedded.stack import prepare_servers
 from streams.settings import Settings
-from tests.chaos.plan import CLIENTS, WORKERS, Mutant
+from tests.chaos.faults import CLIENTS, WORKERS, Mutant
 from tests.chaos.proxy import Mode, Proxies
 
 ROOT = Path(__file__).parents[2]
@@ -163,6 +163,14 @@ class World:
 
     # What the nemesis does
 
+    def runs(self, name: str) -> bool:
+        """Return whether a process runs; the workload, whose actors are threads of this one, always does."""
+        return name not in self.parts or self._pid(name) is not None
+
+    def _pid(self, name: str) -> int | None:
+        popen = self.parts[name].popen
+        return popen.pid if popen is not None and popen.poll() is None else None
+
     def kill(self, name: str, seconds: float) -> None:
         """End a process as by kill -9; it is started again after so many seconds."""
         part = self.parts[name]
@@ -174,21 +182,20 @@ class World:
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a process and its children."""
-        popen = self.parts[name].popen
-        if popen is not None and popen.poll() is None:
+        if (pid := self._pid(name)) is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(popen.pid, number)
+                os.killpg(pid, number)
 
     def connections(self, client: str, server: str, mode: Mode) -> None:
         """Treat the connections of a client to a server otherwise."""
         self.proxies.enter(self._ports[f"{'proxy' if server == 'kafka' else 'table'} {client}"], mode)
 
     def fill_disk(self, name: str, *, full: bool) -> None:
-        """Make each write of a process to a file fail, or let it write again."""
-        popen = self.parts[name].popen
-        if popen is not None and popen.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(popen.pid, resource.RLIMIT_FSIZE, _FULL if full else _UNLIMITED)
+        """Make each write of a process and its children to a file fail, or let them write again."""
+        if (pid := self._pid(name)) is not None:
+            for one in (pid, *_children(pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    resource.prlimit(one, resource.RLIMIT_FSIZE, _FULL if full else _UNLIMITED)
 
     def tick(self) -> None:
         """Notice ends, and start again what is due."""
@@ -252,3 +259,12 @@ class World:
                     child.stop(part.popen, 0 if not servers else 2)
                     part.popen = None
         self.proxies.close()
+
+
+def _children(pid: int) -> list[int]:
+    """Return the child processes of one; those of theirs inherit what is done to them."""
+    with contextlib.suppress(OSError):
+        return [
+            int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()
+        ]
+    return []

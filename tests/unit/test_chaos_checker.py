@@ -1,7 +1,6 @@
 """The checker of the chaos runs: silent over a log that the product's own functions wrote, and loud for each fault."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -349,15 +348,3 @@ def test_a_verdict_that_lies_in_another_topic_may_come_before_or_after_a_claim()
     owners = {owner.owner for owner in possible_owners(race, [frozenset(), frozenset({"ria"})])}
     assert owners == {"ria", "rob"}
     assert {owner.owner for owner in possible_owners(race, [frozenset()])} == {"ria"}
-
-
-def test_a_plan_is_made_by_its_seed_alone() -> None:
-    from tests.chaos.plan import MUTANTS, draw
-
-    assert draw(5, 60) == draw(5, 60)
-    assert draw(5, 60).faults != draw(6, 60).faults
-    assert {fault.kind for fault in draw(1, 400).faults} == {
-        *("kill", "stop", "starve", "drop", "delay", "late", "half-open", "full", "clock")
-    }
-    for mutant in MUTANTS:
-        assert draw(5, 60, mutant).operations == replace(draw(5, 60), mutant=mutant).operations
