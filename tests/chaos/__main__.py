@@ -1,8 +1,10 @@
 """Breaks a stack by a seed: `python -m tests.chaos --seed 1 --minutes 10`.
 
 With `--kills 20` every process dies so often, and nothing else breaks, while 200,000 facts arrive besides the usual.
+With `--mutant NAME` the product has a fault, and a rule that knows it must break.
 
-Exit status 1: a rule does not hold; 2: the run itself failed.
+Exit status 0: every rule holds, or the mutant was found; 1: a rule does not hold; 2: the run itself failed; 3: the
+mutant was not found.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import logging
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,8 +22,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tests.chaos.faults import MUTANTS
+from tests.chaos.faults import MUTANTS, Mutant
 from tests.chaos.kills import draw_kills, shortfalls
+from tests.chaos.mutants import MUTATIONS
 from tests.chaos.plan import draw
 from tests.chaos.run import Outcome, run
 from tests.chaos.world import ROOT
@@ -55,6 +59,20 @@ def _counts(of: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {n}" for name, n in sorted(of.items())) or "none"
 
 
+def find(mutant: Mutant, outcome: Outcome) -> int:
+    """Print whether the checker has found a mutant, and return the exit status.
+
+    A run may break rules for other reasons, e.g. not come to rest: only a rule that tells of this mutant counts.
+    """
+    rules = MUTATIONS[mutant].rules
+    telling = Counter(violation.rule for violation in outcome.violations if violation.rule in rules)
+    if telling:
+        _console.print(f"[green]found[/]: the mutant {mutant} breaks {_counts(telling)} times")
+        return 0
+    _console.print(f"[red]not found[/]: the mutant {mutant} breaks none of {', '.join(sorted(rules))}")
+    return 3
+
+
 def main() -> int:
     """Run, report, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
@@ -87,7 +105,7 @@ def main() -> int:
     name = f"chaos-{arguments.seed}{f'-{kind}' if kind else ''}.json"
     content = {"seed": arguments.seed, "minutes": round(schedule.seconds / 60, 2), "kind": kind, **asdict(outcome)}
     (results / name).write_text(json.dumps(content, indent=1))
-    status = int(bool(outcome.violations))
+    status = find(arguments.mutant, outcome) if arguments.mutant else int(bool(outcome.violations))
     if status:
         kills = f"--kills {arguments.kills} --facts {arguments.facts}"
         length = kills if arguments.kills else f"--minutes {arguments.minutes:g}"
