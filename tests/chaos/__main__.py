@@ -13,7 +13,6 @@ import logging
 import shutil
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from rich.table import Table
 
 from tests.chaos.faults import MUTANTS, Mutant
 from tests.chaos.kills import draw_kills, shortfalls
-from tests.chaos.mutants import MUTATIONS
+from tests.chaos.mutants import MUTATIONS, telling
 from tests.chaos.plan import draw
 from tests.chaos.run import Outcome, run
 from tests.chaos.world import ROOT
@@ -60,16 +59,13 @@ def _counts(of: Mapping[str, int]) -> str:
 
 
 def find(mutant: Mutant, outcome: Outcome) -> int:
-    """Print whether the checker has found a mutant, and return the exit status.
-
-    A run may break rules for other reasons, e.g. not come to rest: only a rule that tells of this mutant counts.
-    """
-    rules = MUTATIONS[mutant].rules
-    telling = Counter(violation.rule for violation in outcome.violations if violation.rule in rules)
-    if telling:
-        _console.print(f"[green]found[/]: the mutant {mutant} breaks {_counts(telling)} times")
+    """Print whether the checker has found a mutant, and return the exit status."""
+    told = telling(mutant, (violation.rule for violation in outcome.violations))
+    if told:
+        _console.print(f"[green]found[/]: the mutant {mutant} breaks {_counts(told)}")
         return 0
-    _console.print(f"[red]not found[/]: the mutant {mutant} breaks none of {', '.join(sorted(rules))}")
+    rules = ", ".join(sorted(MUTATIONS[mutant].rules))
+    _console.print(f"[red]not found[/]: the mutant {mutant} breaks none of {rules} in a way that tells of it")
     return 3
 
 

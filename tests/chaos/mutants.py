@@ -4,7 +4,8 @@ import itertools
 import os
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,16 +100,27 @@ class Mutation:
 
     Args:
         apply: Puts it into the product as this process has loaded it.
-        rules: Those that it breaks. Any other violation is no sign that the checker knows it.
+        rules: Those that tell of it. Any other violation is no sign that the checker knows it.
+        rests: Whether the stack comes to rest in spite of it: where it does not, much is amiss for that reason alone.
     """
 
     apply: Callable[[Patch], None]
     rules: frozenset[str]
+    rests: bool = True
 
 
 MUTATIONS: Mapping[Mutant, Mutation] = {
     "offsets": Mutation(commit_offsets_apart, frozenset({"item state", "unprocessed"})),
-    "fence": Mutation(remove_fence, frozenset({"item state", "unprocessed", "queue", "derived"})),
+    # it may set back positions that nobody commits again
+    "fence": Mutation(remove_fence, frozenset({"queue", "unprocessed"}), rests=False),
     "token": Mutation(change_token, frozenset({"tables"})),
     "claims": Mutation(let_last_claim_win, frozenset({"claims"})),
 }
+
+
+def telling(mutant: Mutant, broken: Iterable[str]) -> Counter[str]:
+    """Return how often each rule that tells of a mutant is among those that were broken, each named once for a case."""
+    mutation, cases = MUTATIONS[mutant], Counter(broken)
+    if mutation.rests and cases["passed"]:
+        return Counter()
+    return Counter({rule: times for rule, times in cases.items() if rule in mutation.rules})

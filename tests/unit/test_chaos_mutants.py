@@ -30,7 +30,7 @@ from streams.transport.producer import Producer
 from tests.chaos import mutants
 from tests.chaos.evidence import Record
 from tests.chaos.faults import MUTANTS, Mutant
-from tests.chaos.mutants import MUTATIONS
+from tests.chaos.mutants import MUTATIONS, telling
 from tests.chaos.process import INSERT_LIMIT_S, hurry_inserts, move_clock
 from tests.unit.transport_fakes import TP
 
@@ -48,6 +48,19 @@ def mutate(monkeypatch: pytest.MonkeyPatch) -> Mutate:
 
 def test_there_is_a_mutation_of_each_name() -> None:
     assert {*MUTATIONS} == {*MUTANTS}
+
+
+@pytest.mark.parametrize(
+    ("mutant", "broken", "told"),
+    [
+        ("token", ["tables", "tables", "queue"], {"tables": 2}),
+        ("token", ["processes", "queue"], {}),
+        ("token", ["processes", "passed", "tables"], {}),  # what is not at rest lacks rows
+        ("fence", ["processes", "passed", "queue"], {"queue": 1}),
+    ],
+)
+def test_only_what_tells_of_a_mutant_is_its_find(mutant: Mutant, broken: list[str], told: dict[str, int]) -> None:
+    assert telling(mutant, broken) == told
 
 
 def test_what_is_not_there_is_not_replaced() -> None:
