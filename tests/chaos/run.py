@@ -29,6 +29,7 @@ _BEAT_S = 0.02
 _WORKLOAD_LIMIT_S = 150.0
 """Longest the actors may need after the last fault: a client waits up to two minutes for a delivery."""
 _REST_LIMIT_S = 300.0
+"""Longest each step on the way to rest may take; or as long as the nemesis worked, where that was longer."""
 _RETRAIN = "retrain-0"
 _READINGS = 3
 """How often all is read again because the log grew meanwhile."""
@@ -129,7 +130,7 @@ def run(schedule: Plan, home: Path, say: Callable[[str], None]) -> Outcome:
                 faulthandler.dump_traceback(file)
         workload.stop()
         stages.begin("rest")
-        resting = pool.submit(come_to_rest, world)
+        resting = pool.submit(come_to_rest, world, max(_REST_LIMIT_S, schedule.seconds))
         trouble = _ticking(world, resting.done, resting.result)
         failures += [*([trouble] if trouble else []), *world.given_up, *workload.bugs]
         watch.close()
@@ -161,14 +162,15 @@ def _ticking(world: World, done: Callable[[], bool], result: Callable[[], T]) ->
     return result()
 
 
-def come_to_rest(world: World) -> str:
+def come_to_rest(world: World, limit_s: float) -> str:
     """Wait until nothing is on its way and every project is settled; return what is in the way, empty for nothing.
 
     The retraining worker is asked to stop between two trainings: it would begin the next one when its policy says so.
     """
-    settings, limit = world.settings(), time.monotonic() + _REST_LIMIT_S
+    settings = world.settings()
     try:
-        wait(settings, _REST_LIMIT_S)
+        wait(settings, limit_s)
+        limit = time.monotonic() + limit_s
         while True:
             world.park(_RETRAIN)
             if _is_idle(settings):
@@ -176,10 +178,10 @@ def come_to_rest(world: World) -> str:
             world.unpark(_RETRAIN)
             while not _is_idle(settings):
                 if time.monotonic() > limit:
-                    return f"a training does not end within {_REST_LIMIT_S:.0f} s"
+                    return f"a training does not end within {limit_s:.0f} s"
                 time.sleep(_BEAT_S)
         for project in (plan.CROWD, plan.PHOTOS):
-            settle(settings, project, max(1.0, limit - time.monotonic()))
+            settle(settings, project, limit_s)
     except LabelloopError as error:
         return f"it does not come to rest: {error}"
     return ""
