@@ -10,7 +10,7 @@ from tests.chaos.run import run
 
 pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.timeout(900)]
 
-SEED, SECONDS, EVERY_S = 325, 120.0, 2.2
+SEED, SECONDS, EVERY_S = 539, 100.0, 2.0
 """Three minutes whole. By this seed both servers are killed, frozen and starved, and ClickHouse merges nothing, so that
 what was inserted twice can be seen."""
 
@@ -21,5 +21,5 @@ def test_nothing_is_lost_and_nothing_is_there_twice(tmp_path: Path) -> None:
     assert outcome.violations == []
     assert {*outcome.faults} == {*KINDS}
     assert not outcome.missed
-    assert outcome.events["fact"] > 5000
+    assert outcome.events["fact"] > 4000
     assert outcome.held > 0
