@@ -54,7 +54,9 @@ class LagReader:
             "log_level": 0,
         }
         self._admin = AdminClient(self._client)
-        self._connected = False
+        # Asked for topics, a client connects, else it may answer the other question 3 s late; and it learns the epochs
+        # of the leaders, which a broker that was killed has moved: else it asks by the old ones for five minutes.
+        self._informed = False
         self._groups: dict[str, Consumer] = {}
 
     def __enter__(self) -> "LagReader":
@@ -164,14 +166,18 @@ class LagReader:
     def _ask(
         self, wanted: Sequence[TopicPartition], spec: OffsetSpec, isolation: IsolationLevel
     ) -> dict[TopicPartition, int]:
-        if not self._connected:  # a client that has no connection yet may answer the other question 3 s late
+        if not self._informed:
             self._admin.list_topics(timeout=_LIMIT_S)
-            self._connected = True
+            self._informed = True
         futures = self._admin.list_offsets(
             dict.fromkeys(wanted, spec), isolation_level=isolation, request_timeout=_LIMIT_S
         )
         wait(futures.values())  # a client that is dropped with answers outstanding can crash the process
-        return answered({partition: future.result().offset for partition, future in futures.items()})
+        try:
+            return answered({partition: future.result().offset for partition, future in futures.items()})
+        except KafkaException:
+            self._informed = False
+            raise
 
     def committed(self, group: str, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Return what a group has committed in each partition, 0 where nothing.

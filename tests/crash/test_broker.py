@@ -13,11 +13,17 @@ from confluent_kafka.cimpl import NewTopic
 
 from streams.embedded import child, kafka_server, launch, ports
 from streams.embedded import kafka as broker
+from streams.query.lag import LagReader
+from streams.settings import ClickHouseAddress, Settings
+from streams.transport import topics
 from tests.crash import work
 from tests.crash.app import Config
 from tests.crash.cluster import Worker, cluster, wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.timeout(300)]
+
+
+ADDRESS = ClickHouseAddress("nowhere", 1, "nobody", "")
 
 
 class Broker:
@@ -150,6 +156,18 @@ def test_a_kill_leaves_no_transaction_hanging(own_broker: Broker) -> None:
     assert end(IsolationLevel.READ_COMMITTED) == 2
     own_broker.stop()
     assert own_broker.ended_in_order()
+
+
+def test_offsets_are_told_after_a_kill_by_who_asked_before(own_broker: Broker, tmp_path: Path) -> None:
+    """The metrics page asks by one connection for months; a killed broker has moved the epochs of all leaders."""
+    settings = Settings(tmp_path, own_broker.address, ADDRESS, ADDRESS)
+    topics.ensure(settings)
+    with LagReader(settings) as reader:
+        for _ in range(2):
+            ends = reader.end_offsets(["labels"])
+            own_broker.kill()
+            own_broker.start()
+            assert reader.end_offsets(["labels"]) == ends
 
 
 def test_a_killed_brokers_registration_is_retired_for_good(own_broker: Broker) -> None:
