@@ -6,6 +6,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -51,7 +52,7 @@ class Servers:
     def kafka(self) -> str:
         """Return the bootstrap servers."""
         port = self._ports["kafka"]
-        self._start("kafka", lambda: broker.prepare(self._home / "kafka", port, self._ports["controller"]))
+        self._start("kafka", lambda: _roomy(broker.prepare(self._home / "kafka", port, self._ports["controller"])))
         return f"{ports.LOCALHOST}:{port}"
 
     def clickhouse(self, user: str, database: str) -> ClickHouseAddress:
@@ -89,6 +90,11 @@ class Servers:
         env_file = self._home / f"{service}.env"
         env_file.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
         self._stack.enter_context(DockerCompose(_ROOT, env_file=str(env_file), services=[service]))
+
+
+def _roomy(process: launch.Process) -> launch.Process:
+    """Give a broker a larger heap: a session makes the topics of hundreds of stacks, and keeps them all."""
+    return replace(process, argv=tuple("-Xmx1g" if word.startswith("-Xmx") else word for word in process.argv))
 
 
 def _docker_answers() -> bool:
