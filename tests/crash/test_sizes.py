@@ -25,7 +25,7 @@ RESTARTS = 2
 """A worker that a full machine holds up for longer than a transaction may last starts anew: that is no loop."""
 
 MOST_BYTES = MAX_RECORD_BYTES // 2
-"""Nothing comes near what the broker takes. The largest is the state of an item that is full of facts, 1 MiB of them."""
+"""Nothing comes near what the broker takes. The largest is the state of an item that is full of facts: 1.1 MB."""
 
 COMMENTS, LABELS, CLASSES, PROJECTS = 50_000, 1_000_000, 1_000, 1_000
 
