@@ -18,6 +18,7 @@ from streams.embedded.stack import prepare_servers
 from streams.settings import Settings
 from tests.chaos.faults import CLIENTS, WORKERS, Mutant
 from tests.chaos.proxy import Mode, Proxies
+from tests.waiting import children
 
 ROOT = Path(__file__).parents[2]
 _LISTENERS = ("kafka", "controller", "clickhouse", "clickhouse_http")
@@ -193,7 +194,7 @@ class World:
     def fill_disk(self, name: str, *, full: bool) -> None:
         """Make each write of a process and its children to a file fail, or let them write again."""
         if (pid := self._pid(name)) is not None:
-            for one in (pid, *_children(pid)):
+            for one in (pid, *children(pid)):  # what these start inherits it
                 with contextlib.suppress(ProcessLookupError):
                     resource.prlimit(one, resource.RLIMIT_FSIZE, _FULL if full else _UNLIMITED)
 
@@ -259,12 +260,3 @@ class World:
                     child.stop(part.popen, 0 if not servers else 2)
                     part.popen = None
         self.proxies.close()
-
-
-def _children(pid: int) -> list[int]:
-    """Return the child processes of one; those of theirs inherit what is done to them."""
-    with contextlib.suppress(OSError):
-        return [
-            int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()
-        ]
-    return []

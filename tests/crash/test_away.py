@@ -18,9 +18,9 @@ from streams.settings import Settings
 from tests.crash.cluster import ROOT
 from tests.crash.real import Process, running
 from tests.crash.stack import Stack
+from tests.integration.own_server import OwnServer
 from tests.integration.sinking import count, prepare
-from tests.integration.test_sink_crash import OwnServer
-from tests.waiting import eventually
+from tests.waiting import children, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -131,11 +131,7 @@ def memory_mb(workers: dict[str, Process]) -> dict[str, float]:
 
 def family(pid: int) -> list[int]:
     """Return a process and all that descend from it."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:  # it has ended
-        return []
-    return [pid, *(one for child in children for one in family(int(child)))]
+    return [pid, *(one for child in children(pid) for one in family(child))]
 
 
 def command(pid: int) -> str:

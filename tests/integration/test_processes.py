@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from confluent_kafka import ConsumerGroupState, KafkaException
@@ -15,7 +14,7 @@ from streams.producers.producer import Producer
 from streams.settings import Settings
 from tests.crash.cluster import read
 from tests.integration.sinking import prepare
-from tests.waiting import eventually, is_alive
+from tests.waiting import children, eventually, is_alive
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -29,10 +28,6 @@ def two(settings: Settings) -> Iterator["subprocess.Popen[bytes]"]:
     yield process
     process.kill()
     process.wait()
-
-
-def children(pid: int) -> set[int]:
-    return {int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def shares(settings: Settings) -> list[int]:

@@ -21,7 +21,7 @@ from tests.crash.cluster import read
 from tests.crash.real import Process, running
 from tests.integration.sinking import prepare, publish, query
 from tests.unit.facts import label, verdict
-from tests.waiting import eventually
+from tests.waiting import children, eventually
 
 _PLACE_AND_TIME = ("opened_at", "updated_at", "rank", "project")
 
@@ -66,10 +66,6 @@ def workers(settings: Settings) -> Iterator[list[Process]]:
         yield quality
 
 
-def children(process: Process) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-
-
 def test_settled_the_queue_forgets_in_which_order_labels_came_and_who_was_killed(
     settings: Settings, workers: list[Process]
 ) -> None:
@@ -81,7 +77,7 @@ def test_settled_the_queue_forgets_in_which_order_labels_came_and_who_was_killed
             settle(settings, "other", 200)  # fitted to a lopsided part of them in between
     publish(settings, backwards[:50])  # and some of them twice
     settle(settings, "one", 200)
-    fitters = children(workers[0])
+    fitters = children(workers[0].pid)
     assert fitters, workers[0].log()
     workers[0].kill()
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in fitters), "the fitter goes with its worker", 30)

@@ -2,17 +2,15 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from streams.embedded import child, clickhouse, launch, ports
 from streams.settings import Settings
+from tests.integration.own_server import OwnServer
 from tests.integration.sink_app import STEPS
 from tests.integration.sinking import (
-    Popen,
     content,
     count,
     label,
@@ -81,51 +79,13 @@ def test_one_joins_in_midstream_and_the_other_is_killed(settings: Settings) -> N
 
 
 @pytest.fixture
-def own_server(settings: Settings, tmp_path: Path) -> Iterator["OwnServer"]:
+def own_server(settings: Settings, tmp_path: Path) -> Iterator[OwnServer]:
     """Return a ClickHouse of the test's own, which it may kill."""
     home = tmp_path / "own"
     home.mkdir()
     server = OwnServer(home)
     with server.running():
         yield server
-
-
-class OwnServer:
-    """A ClickHouse server in a folder."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self._password = clickhouse.passwords(home)
-        self._ports, _ = ports.assign(home, ("clickhouse", "clickhouse_http"))
-        self._popen: Popen | None = None
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        self.start()
-        try:
-            yield
-        finally:
-            self.kill()
-
-    def start(self) -> None:
-        port, http_port = self._ports["clickhouse"], self._ports["clickhouse_http"]
-        process = clickhouse.prepare(self._home / "clickhouse", self._home / "logs", port, http_port, self._password)
-        self._popen = launch.start(process, self._home)
-        launch.wait_ready([(process, self._popen)], self._home)
-
-    def kill(self) -> None:
-        if self._popen is not None:
-            child.stop(self._popen, 0)
-            self._popen = None
-
-    def signal(self, number: int) -> None:
-        assert self._popen is not None
-        self._popen.send_signal(number)
-
-    def settings(self, base: Settings) -> Settings:
-        port = self._ports["clickhouse"]
-        writer, analyst = (clickhouse.address(user, self._password[user], port) for user in clickhouse.USERS)
-        return replace(base, clickhouse=writer, analyst=analyst)
 
 
 def test_clickhouse_is_killed_and_comes_back(settings: Settings, own_server: OwnServer) -> None:

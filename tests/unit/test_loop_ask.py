@@ -1,6 +1,7 @@
 """Who asked for a model waits for it, also through a broker that is started again."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -21,15 +22,6 @@ class Reader:
 
     def __init__(self, reads: list[Read]) -> None:
         self._reads = reads
-
-    def __call__(self, settings: Settings) -> "Reader":
-        return self
-
-    def __enter__(self) -> "Reader":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return
 
     def read(self) -> History:
         return (self._reads.pop(0) if len(self._reads) > 1 else self._reads[0])()
@@ -56,7 +48,8 @@ def outcome(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., ob
     settings = Settings(tmp_path, "nowhere:1", NOWHERE, NOWHERE)
 
     def call(seconds: float, *reads: Read) -> object:
-        monkeypatch.setattr(ask, "HistoryReader", Reader([*reads]))
+        reader = Reader([*reads])
+        monkeypatch.setattr(ask, "HistoryReader", lambda _: nullcontext(reader))
         return ask.outcome(settings, PROJECT, whole_loop()[0][1]["event_id"], seconds)[1]
 
     return call

@@ -1,6 +1,7 @@
 """Who waits sits out a broker that is started again, but not a refusal."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,6 @@ class Reader:
     def __init__(self, *failures: LabelloopError) -> None:
         self._failures = [*failures]
 
-    def __call__(self, settings: Settings) -> "Reader":
-        return self
-
-    def __enter__(self) -> "Reader":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return
-
     def end_offsets(self, topics: object) -> dict[tuple[str, int], int]:
         if self._failures:
             raise self._failures.pop(0)
@@ -42,7 +34,8 @@ def waited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Non
     monkeypatch.setattr(wait, "_PAUSE_S", 0.0)
 
     def call(seconds: float, *failures: LabelloopError) -> None:
-        monkeypatch.setattr(wait, "LagReader", Reader(*failures))
+        reader = Reader(*failures)
+        monkeypatch.setattr(wait, "LagReader", lambda _: nullcontext(reader))
         wait.wait(Settings(tmp_path, "nowhere:1", NOWHERE, NOWHERE), seconds)
 
     return call
