@@ -10,8 +10,9 @@ from streams.cli.console import bar
 from streams.cli.options import data_option
 from streams.errors import LabelloopError
 from streams.query.audit import Counts
-from streams.query.auditing import Report, by_group
+from streams.query.auditing import Report
 from streams.query.auditing import audit as run
+from streams.query.lag import by_group
 from streams.settings import Settings
 
 

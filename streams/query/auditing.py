@@ -15,7 +15,7 @@ from streams.errors import LabelloopError, NotNow, Poison
 from streams.keys import make_key, split_key
 from streams.query.audit import Counts, Finding, Offsets, Stored, TopicLog, compare, hash_of, laggards, orphans
 from streams.query.dlq import read_letters
-from streams.query.lag import Lag, LagReader
+from streams.query.lag import Lag, LagReader, by_group
 from streams.query.letters import Letter
 from streams.query.log import Tell
 from streams.query.sql import rows
@@ -99,14 +99,6 @@ def audit(
     if max_lag is not None:
         findings += laggards(by_group(lags), max_lag)
     return Report(counts, lags, findings)
-
-
-def by_group(lags: Iterable[Lag]) -> Counter[str]:
-    """Return how many records each consumer group is behind, in all its topics."""
-    behind = Counter[str]()
-    for lag in lags:
-        behind[lag.group] += lag.records
-    return behind
 
 
 def _refused(settings: Settings, letters: Iterable[Letter]) -> set[tuple[str, int, int]]:

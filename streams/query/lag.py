@@ -1,5 +1,6 @@
 """How far the consumers are behind the log."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass
@@ -38,6 +39,14 @@ class Lag:
     group: str
     topic: str
     records: int
+
+
+def by_group(lags: Iterable[Lag]) -> Counter[str]:
+    """Return how many records each consumer group is behind, in all its topics."""
+    behind = Counter[str]()
+    for one in lags:
+        behind[one.group] += one.records
+    return behind
 
 
 class LagReader:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from streams.errors import LabelloopError
-from streams.query.lag import LagReader
+from streams.query.lag import LagReader, by_group
 from streams.settings import Settings
 
 _PAUSE_S = 0.5
@@ -45,10 +45,7 @@ class Watch:
                 except LabelloopError:
                     continue
                 self._works("kafka")
-                lag = defaultdict[str, int](int)
-                for entry in entries:
-                    lag[entry.group] += entry.records
-                for group, records in lag.items():
+                for group, records in by_group(entries).items():
                     if not records or records < self._lag.get(group, 0):
                         self._works(group)
                     self._lag[group] = records
